@@ -1,0 +1,78 @@
+"""Parts whose keys are fixed and whose feature is still to come: they are validated, then answered `not available yet`.
+
+When one lands, its plug-in brings its own options and its entry here goes.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from monitor.options import Duration, Options, Ratio, Secret
+
+
+class _Tcp(Options):
+    address: str
+    timeout: Duration = 5.0
+
+
+class _Heartbeat(Options):
+    grace: Duration = 0.0
+
+
+class _WindowReference(Options):
+    start: datetime | date
+    end: datetime | date
+    match: tuple[Literal["hour_of_day", "day_of_week"], ...] = ()
+
+
+class _TrailingReference(Options):
+    size: Duration
+    gap: Duration = 0.0
+    match: tuple[Literal["hour_of_day", "day_of_week"], ...] = ()
+
+
+class _Estimation(Options):
+    pass
+
+
+class _Skew(Options):
+    replay: dict[str, Any] | None = None
+
+
+class _Fairness(Options):
+    protected: tuple[str, ...]
+    metrics: tuple[str, ...] = ("demographic_parity_difference", "equalized_odds_difference")
+    min_group: int = 100
+
+
+class _Volume(Options):
+    silence: Duration = 3600.0
+    change: Ratio | None = None
+
+
+class _Github(Options):
+    repository: str
+    workflow: str
+    ref: str = "main"
+    token: Secret
+
+
+class _AlertmanagerReceiver(Options):
+    url: str
+
+
+PLANNED_OPTIONS: dict[tuple[str, str], type[BaseModel]] = {
+    ("probe", "tcp"): _Tcp,
+    ("probe", "heartbeat"): _Heartbeat,
+    ("source", "window"): _WindowReference,
+    ("source", "trailing"): _TrailingReference,
+    ("check", "estimation"): _Estimation,
+    ("check", "skew"): _Skew,
+    ("check", "fairness"): _Fairness,
+    ("check", "volume"): _Volume,
+    ("trigger", "github"): _Github,
+    ("receiver", "alertmanager"): _AlertmanagerReceiver,
+}

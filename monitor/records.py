@@ -1,0 +1,409 @@
+"""The frozen records that travel between the stages, and the clock's protocol.
+
+Everything here is plain data: no I/O, no clock, nothing that knows how a stage works. All times are Unix seconds (UTC,
+float) unless a name says otherwise; a record that leaves the process is written in ISO 8601.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+ObjectArray = NDArray[np.object_]
+IntArray = NDArray[np.int64]
+Labels = Mapping[str, str]
+
+
+class Clock(Protocol):
+    """What time it is for the watch. `rate` is clock seconds per real second (1 outside the demo and tests)."""
+
+    @property
+    def start(self) -> float: ...
+
+    @property
+    def rate(self) -> float: ...
+
+    def now(self) -> float:
+        """Unix seconds on this clock."""
+
+
+def iso(seconds: float) -> str:
+    """Unix seconds as ISO 8601 in UTC.
+
+    >>> iso(1293840000)
+    '2011-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def instant(text: str) -> float:
+    """Unix seconds of an ISO 8601 instant; one without an offset is UTC.
+
+    Raises:
+        ValueError: the text is no ISO 8601 date or time.
+
+    >>> instant("2011-01-01T00:00:00") == instant("2011-01-01T01:00:00+01:00") == 1293840000
+    True
+    """
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def fingerprint(*parts: str) -> str:
+    """Sixteen hex digits that stand for these parts, in this order.
+
+    >>> fingerprint("a", "bc") == fingerprint("ab", "c")
+    False
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{len(part)}:".encode() + part.encode())
+    return digest.hexdigest()[:16]
+
+
+class Verdict(StrEnum):
+    """What a check says. `no_data` is too little evidence and never means fine."""
+
+    OK = "ok"
+    BREACHED = "breached"
+    NO_DATA = "no_data"
+    ERROR = "error"
+
+
+class ColumnKind(StrEnum):
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+
+
+UNVERSIONED = "unversioned"  # the version of an event that names none
+
+
+class NoData(Exception):
+    """Too little evidence for a number: an outcome with a reason, not a fault."""
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family: what is exposed under one name."""
+
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    help: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a family. Counters carry the amount to add, gauges and histograms the value seen."""
+
+    name: str
+    labels: Labels
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one run of a collector saw. Samples lack the labels `app` and `probe`: whoever runs the collector adds them."""
+
+    verdict: Verdict
+    reason: str
+    samples: tuple[Sample, ...] = ()
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open stretch of event time `[start, end)`, in Unix seconds."""
+
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        return f"{iso(self.start)}/{iso(self.end)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A feature as it is judged: its name, its kind and its weight among the features (None: not said)."""
+
+    name: str
+    kind: ColumnKind
+    importance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Predictions of one version in columns, all of one length (`len(batch)` rows).
+
+    A numeric feature is float64 with NaN where it is missing; a categorical one is an object array of str with None where
+    it is missing. `absent` counts, by feature, the rows that did not even carry it (they are missing as well), `invalid`
+    those whose value was of no use for its kind, such as text in a numeric feature (NaN in the array, and not missing).
+    """
+
+    version: str
+    times: FloatArray
+    features: Mapping[str, FloatArray | ObjectArray]
+    absent: Mapping[str, int] = field(default_factory=dict)
+    invalid: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledBatch:
+    """Predictions that have their label, joined by id. Regression holds floats, classification canonical class names."""
+
+    times: FloatArray
+    versions: ObjectArray
+    predictions: FloatArray | ObjectArray
+    labels: FloatArray | ObjectArray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+# --- statistics -------------------------------------------------------------------------------------------------------
+
+
+class Direction(StrEnum):
+    """Which way a statistic gets worse."""
+
+    HIGHER_IS_WORSE = "higher"
+    LOWER_IS_WORSE = "lower"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """What a statistic says of itself. Its name is its file's; where the verdict falls is decided elsewhere, once.
+
+    `compute` takes, by family: drift, two count vectors on the same bins (reference, current); performance, two arrays of
+    one length (label, prediction); quality, the counts of one column as keywords. It raises `NoData` on empty input.
+    """
+
+    name: str
+    family: Literal["drift", "performance", "quality"]
+    applies_to: frozenset[str]
+    unit: str
+    low: float
+    high: float
+    worse: Direction
+    compute: Callable[..., float]
+    default_threshold: float | None = None
+
+    def is_breach(self, value: float, threshold: float) -> bool:
+        """Whether a value lies beyond its threshold; on the threshold it is still ok."""
+        return value > threshold if self.worse is Direction.HIGHER_IS_WORSE else value < threshold
+
+
+# --- findings ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result row of a check. `rows` are the rows judged (for performance: those with a label).
+
+    `superseded` marks a version that another one has replaced within the window: it is told, and alerts nobody.
+    """
+
+    app: str
+    check: str
+    statistic: str
+    verdict: Verdict
+    reason: str
+    window: Window
+    model: str | None = None
+    version: str | None = None
+    reference_version: str | None = None
+    feature: str | None = None
+    segment: str | None = None
+    value: float | None = None
+    threshold: float | None = None
+    rows: int = 0
+    reference_rows: int | None = None
+    provisional: bool = False
+    superseded: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as it appears wherever findings are shown as JSON."""
+        row: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "window"}
+        row["verdict"] = self.verdict.value
+        row["window"] = {"start": iso(self.window.start), "end": iso(self.window.end)}
+        return row
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Finding:
+        """The inverse of `as_json`."""
+        window = Window(instant(row["window"]["start"]), instant(row["window"]["end"]))
+        return cls(**{**row, "verdict": Verdict(row["verdict"]), "window": window})
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one run of one check concluded about one app or model, as a whole."""
+
+    app: str
+    model: str | None
+    check: str
+    verdict: Verdict
+    reason: str
+    window: Window
+    rows: int
+    findings: tuple[Finding, ...]
+    versions: tuple[str, ...] = ()
+
+
+# --- alerts -----------------------------------------------------------------------------------------------------------
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class AlertState(StrEnum):
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class ChangeReason(StrEnum):
+    """Why an alert changed, in words a person reads in a log."""
+
+    FIRST_BREACH = "first_breach"
+    BREACH_PERSISTED = "breach_persisted"
+    RECOVERED = "recovered"
+    SUBJECT_RETIRED = "subject_retired"
+    REPEAT_DUE = "repeat_due"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One alert's definition: from it come the built-in evaluator's decision and the Prometheus and Grafana rules.
+
+    It watches either the verdict of a check's findings (`on="breached"`, one alert per finding, labelled with `by`) or the
+    state of a check as a whole (`on="no_data"` or `"error"`, one alert per check). `check` names the check; a name that
+    ends in `:` stands for every check that starts so (`probe:` is every probe), `*` for all of them. `metric` is the
+    series that holds the breach in Prometheus; `by` are its labels beside `app`.
+    """
+
+    name: str
+    check: str
+    on: Literal["breached", "no_data", "error"]
+    severity: Severity
+    for_seconds: float
+    summary: str
+    description: str
+    metric: str = ""
+    by: tuple[str, ...] = ()
+
+    def covers(self, check: str) -> bool:
+        """Whether this rule watches that check."""
+        if self.check.endswith(":"):
+            return check.startswith(self.check)
+        return self.check in ("*", check)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The life of a breach. `started_at` is set once it fires, `resolved_at` once it is over."""
+
+    name: str
+    labels: Mapping[str, str]
+    state: AlertState
+    severity: Severity
+    pending_since: float
+    started_at: float | None = None
+    resolved_at: float | None = None
+    notified_at: float | None = None
+    summary: str = ""
+    description: str = ""
+    value: float | None = None
+    threshold: float | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the alert: its name and labels, whatever their order."""
+        return fingerprint(self.name, *(f"{key}={self.labels[key]}" for key in sorted(self.labels)))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step in an alert's life, as the ledger keeps it."""
+
+    alert: Alert
+    before: AlertState | None
+    reason: ChangeReason
+    at: float
+
+
+# --- deliveries -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a receiver is told: the alerts of one name and subject that changed together.
+
+    `key` is the idempotency key: it stays the same over every attempt and every restart.
+    """
+
+    key: str
+    at: float
+    status: Literal["firing", "resolved"]
+    name: str
+    severity: Severity
+    app: str
+    model: str | None
+    reason: ChangeReason
+    alerts: tuple[Alert, ...]
+    owner: str = ""
+    runbook: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingRequest:
+    """What a trigger asks for, with its lineage. `key` is the idempotency key."""
+
+    key: str
+    at: float
+    app: str
+    model: str
+    version: str | None
+    cause: str
+    cause_started_at: float
+    window: Window | None
+    window_fingerprint: str
+    config_hash: str
+    git_commit: str = ""
+    evidence: tuple[Finding, ...] = ()
+
+
+class OutcomeKind(StrEnum):
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt to deliver. A retry may say how long the peer asked us to wait."""
+
+    kind: OutcomeKind
+    reason: str
+    retry_after_seconds: float | None = None
