@@ -1,0 +1,262 @@
+"""The store itself: SQLite in WAL mode, many readers, and one thread that writes.
+
+Every change is a function of a connection, handed to that thread through a bounded queue. The thread runs what has
+queued up in one transaction, each change in a savepoint of its own, and answers only after the commit is on the disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from monitor.store import schema
+
+T = TypeVar("T")
+Change = Callable[[Connection], T]
+
+QUEUE_LENGTH = 1000
+GROUP = 200  # changes a commit takes at most
+BUSY_SECONDS = 10
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; nothing of it was kept."""
+
+
+class StoreFull(StoreError):
+    """More changes wait than the queue holds; ask again later."""
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    # Transactions are begun by us: Python's own rules would leave schema changes and reads outside of them.
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    else:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit is on the disk when it returns, also through a power cut. It is what 202 promises.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # In KiB, for each connection: the daemon lives beside an application that needs the memory more.
+    connection.execute(f"PRAGMA cache_size = -{512 if read_only else 2048}")
+    return connection
+
+
+def _engine(path: Path, *, read_only: bool, size: int) -> Engine:
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: _connect(path, read_only=read_only),
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=4,
+    )
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+class ReadStore:
+    """A store opened for reading: beside a running daemon, or as the reading half of one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._readers = _engine(path, read_only=True, size=2)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view: everything read inside is of the same moment."""
+        try:
+            with self._readers.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"{self.path.name}: {_said(error)}") from error
+
+    def size_bytes(self) -> int:
+        """Bytes on the disk, the write-ahead log included."""
+        files = (self.path, self.path.with_name(self.path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def close(self) -> None:
+        self._readers.dispose()
+
+
+def open_for_reading(data_dir: Path) -> ReadStore:
+    """The store in a data folder, read-only.
+
+    Raises:
+        StoreError: there is none.
+    """
+    path = data_dir / "anchorwatch.db"
+    if not path.is_file():
+        raise StoreError(f"expected a store at {path}, found none: has the daemon run with this configuration?")
+    return ReadStore(path)
+
+
+class Store(ReadStore):
+    """The store with its writer thread."""
+
+    def __init__(self, data_dir: Path, *, now: float) -> None:
+        """Open or create the store and bring it to the newest schema.
+
+        Raises:
+            StoreError: it cannot be opened, or is of a newer schema.
+        """
+        path = data_dir / "anchorwatch.db"
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            self._held = _lock(data_dir / "anchorwatch.lock")
+        except OSError as error:
+            raise StoreError(f"{path}: {_said(error)}") from error
+        try:
+            self._writer = _engine(path, read_only=False, size=1)
+            with self._writer.begin() as connection:
+                schema.migrate(connection, now)
+                self.created = schema.created_at(connection)
+        except (SQLAlchemyError, sqlite3.Error, OSError, schema.NewerStore) as error:
+            self._held.close()
+            raise StoreError(f"{path}: {_said(error)}") from error
+        super().__init__(path)
+        self.errors = 0
+        self._queue: queue.Queue[tuple[Change[Any], Future[Any]] | None] = queue.Queue(QUEUE_LENGTH)
+        self._closing = False
+        self._door = threading.Lock()  # nothing is queued behind the word to stop: nobody would ever answer it
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def queue_length(self) -> int:
+        return self._queue.qsize()
+
+    def submit(self, change: Change[T]) -> Future[T]:
+        """Queue a change; its future is done once the change is on the disk.
+
+        Raises:
+            StoreFull: the queue is full.
+            StoreError: the store is closed.
+        """
+        future: Future[T] = Future()
+        with self._door:
+            if self._closing:
+                raise StoreError("the store is closed")
+            try:
+                self._queue.put_nowait((change, future))
+            except queue.Full:
+                raise StoreFull("the store's queue is full") from None
+        return future
+
+    def write(self, change: Change[T]) -> T:
+        """Make a change and wait until it is on the disk.
+
+        Raises:
+            StoreFull: the queue is full.
+            StoreError: the disk or the database refused, or the store is closed; nothing of the change was kept.
+        """
+        return self.submit(change).result()
+
+    def close(self) -> None:
+        """Write what is queued, then stop."""
+        with self._door:
+            if not self._closing:
+                self._closing = True
+                self._queue.put(None)
+        self._thread.join()
+        self._writer.dispose()
+        self._held.close()
+        super().close()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first]
+            stop = False
+            while len(group) < GROUP:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    stop = True
+                    break
+                group.append(following)
+            self._commit(group)
+            if stop:
+                return
+
+    def _commit(self, group: list[tuple[Change[Any], Future[Any]]]) -> None:
+        """One transaction for the group; who asked is answered after the commit, or told that there was none."""
+        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self._writer.begin() as connection:
+                for change, future in group:
+                    # Whoever asked may have gone; from here on the answer can no longer be called off.
+                    if future.set_running_or_notify_cancel():
+                        results.append((future, *_attempt(connection, change)))
+        except Exception as error:  # noqa: BLE001 - the writer outlives every fault; each caller hears of it
+            self.errors += 1
+            failure = StoreError(f"{self.path.name}: {_said(error)}")
+            for _, future in group:
+                if future.running() or future.set_running_or_notify_cancel():
+                    future.set_exception(failure)
+            return
+        for future, value, fault in results:
+            if fault is None:
+                future.set_result(value)
+            else:
+                future.set_exception(fault)
+
+
+def _attempt(connection: Connection, change: Change[Any]) -> tuple[Any, BaseException | None]:
+    """A change in its own savepoint: its fault undoes it alone. A fault of the disk ends the whole group."""
+    savepoint = connection.begin_nested()
+    try:
+        value = change(connection)
+    except (IntegrityError, DataError, ProgrammingError) as error:
+        savepoint.rollback()
+        return None, StoreError(_said(error))
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - handed to whoever asked for the change
+        savepoint.rollback()
+        return None, error
+    savepoint.commit()
+    return value, None
+
+
+def _said(error: BaseException) -> str:
+    """What the database said, without the statement and its values."""
+    original = getattr(error, "orig", None) or error
+    return next(iter(str(original).splitlines()), "") or type(original).__name__
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Hold the data folder for this process; the lock goes with it, however it ends.
+
+    Raises:
+        StoreError: another process holds it.
+    """
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise StoreError(f"{path.parent} is in use by another daemon") from None
+    return file

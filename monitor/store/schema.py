@@ -1,0 +1,237 @@
+"""The tables, and the steps that bring an older store to them. Times are Unix seconds of the daemon's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    inspect,
+    select,
+    update,
+)
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("app", String, nullable=False),
+    Column("name", String, nullable=False),
+    UniqueConstraint("app", "name"),
+)
+
+
+def _model() -> Column[int]:
+    return Column("model_id", ForeignKey("models.id"), nullable=False)
+
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    _model(),
+    Column("event_id", String, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("received", Float, nullable=False),
+    Column("version", String, nullable=False),
+    # What came over the wire, as JSON: features, prediction, probability and latency_seconds.
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("model_id", "event_id"),
+    Index("events_by_time", "model_id", "time"),
+    Index("events_by_version", "model_id", "version", "seq"),
+    Index("events_by_receipt", "model_id", "received"),
+    sqlite_autoincrement=True,
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    _model(),
+    Column("event_id", String, nullable=False),
+    Column("time", Float),
+    Column("received", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # the label as JSON
+    UniqueConstraint("model_id", "event_id"),
+    Index("labels_by_receipt", "model_id", "received"),
+    sqlite_autoincrement=True,
+)
+
+rejected = Table(
+    "rejected",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("record", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("model_id", ForeignKey("models.id"), primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("first_seen", Float, nullable=False),
+)
+
+references = Table(
+    "reference_profiles",
+    metadata,
+    Column("model_id", ForeignKey("models.id"), primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("created", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+cursors = Table(
+    "profile_cursors",
+    metadata,
+    Column("model_id", ForeignKey("models.id"), primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("series", String, primary_key=True),
+    Column("seq", Integer, nullable=False),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("model_id", ForeignKey("models.id"), primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("series", String, primary_key=True),
+    Column("bucket", Integer, primary_key=True),
+    Column("updated", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("app", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("check", String, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("last_success", Float),
+    Column("streaks", Text, nullable=False),
+    Column("window_end", Float, nullable=False),
+    Column("result", Text, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("app", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("check", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("alerts_by_check", "app", "model", "check"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("subject", String, nullable=False),  # deliveries of one subject to one target keep their order
+    Column("created", Float, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    # Real time, both: a peer's patience knows nothing of our clock.
+    Column("queued", Float, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False, default=""),
+    Index("outbox_by_state", "state", "due"),
+)
+
+retrainings = Table(
+    "retrainings",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("app", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False, default=""),
+    Column("cause", String, nullable=False),
+    Column("requested", Float, nullable=False),
+    Column("deadline", Float, nullable=False),
+    Column("new_version", String),
+    # Windows in which the new version was breached, and the end of the last of them.
+    Column("breaches", Integer, nullable=False, default=0),
+    Column("breached_until", Float, nullable=False, default=0.0),
+    Column("finished", Float),
+    Column("body", Text, nullable=False),
+    Index("retrainings_by_model", "app", "model", "requested"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("app", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What has been said once and is not said again.
+marks = Table("marks", metadata, Column("mark", String, primary_key=True))
+
+
+class NewerStore(Exception):
+    """The store was written by a newer Anchorwatch than this one."""
+
+
+def _first(connection: Connection) -> None:
+    metadata.create_all(connection)
+
+
+# Each brings a store one version further. A step that has been released is never edited.
+STEPS: tuple[Callable[[Connection], None], ...] = (_first,)
+
+
+def migrate(connection: Connection, now: float) -> None:
+    """Bring the store to the newest schema, in the caller's transaction.
+
+    Raises:
+        NewerStore: it is ahead of this program.
+    """
+    have = 0
+    if inspect(connection).has_table("meta"):
+        have = int(connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar_one())
+    if have > len(STEPS):
+        raise NewerStore(f"expected a store of schema {len(STEPS)} or older, got {have}: it needs a newer Anchorwatch")
+    for step in STEPS[have:]:
+        step(connection)
+    if have == 0:
+        connection.execute(insert(meta), [{"key": "schema", "value": "0"}, {"key": "created", "value": repr(now)}])
+    connection.execute(update(meta).where(meta.c.key == "schema").values(value=str(len(STEPS))))
+
+
+def created_at(connection: Connection) -> float:
+    """When the store was made, in Unix seconds of the daemon's clock."""
+    return float(connection.execute(select(meta.c.value).where(meta.c.key == "created")).scalar_one())
