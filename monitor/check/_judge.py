@@ -1,0 +1,89 @@
+"""All checks of one model on one window; what goes wrong in one of them stays in it."""
+
+from __future__ import annotations
+
+import logging
+
+from monitor import registry
+from monitor.check._context import Context, References
+from monitor.check._verdict import whole
+from monitor.config import Model
+from monitor.records import CheckResult, Verdict, Window
+from monitor.source import EventSource, SourceError
+
+log = logging.getLogger(__name__)
+
+
+def judge_model(
+    app: str,
+    model: Model,
+    window: Window,
+    source: EventSource,
+    references: References,
+    *,
+    now: float,
+    matured: Window | None = None,
+) -> list[CheckResult]:
+    """The result of every configured check of a model.
+
+    Args:
+        app: the app the model belongs to.
+        model: whose checks are run.
+        window: the stretch of event time to judge.
+        source: where its predictions and labels are.
+        references: the reference of each version.
+        now: Unix seconds; what a finding calls provisional depends on it.
+        matured: an earlier window, whose labels have matured: what waits for labels is judged on it where `window` has too
+            few of them yet.
+    """
+    context = Context(app, model, window, source, references, now)
+    results = [_result(context, name) for name in model.checks]
+    if matured is None or matured == window:
+        return results
+    earlier = Context(app, model, matured, source, references, now)
+    return [_better(result, earlier) if _waits_for_labels(result) else result for result in results]
+
+
+def _waits_for_labels(result: CheckResult) -> bool:
+    waits = getattr(registry.load("check", result.check), "WAITS_FOR_LABELS", False)
+    return result.verdict is Verdict.NO_DATA and waits
+
+
+def _better(result: CheckResult, earlier: Context) -> CheckResult:
+    """The result on the earlier window if that says more, and about the versions that are in use now."""
+    found = _result(earlier, result.check)
+    current = set(result.versions) <= set(found.versions)
+    return found if current and found.verdict is not Verdict.NO_DATA else result
+
+
+def _result(context: Context, check: str) -> CheckResult:
+    app, model = context.app, context.model
+    try:
+        options = model.checks[check].options
+        findings = tuple(registry.load("check", check).judge(context, options))
+        rows = sum(profile.rows for version, profile in context.profiles.items() if version not in context.superseded)
+        verdict, reason = whole(findings)
+        # The last active version first: it is the one a retraining would replace.
+        versions = sorted(set(context.profiles) - context.superseded, key=lambda v: -context.profiles[v].last)
+    except SourceError as error:
+        return _failed(context, check, str(error))
+    except Exception as error:
+        # The edge of one check: it fails alone, and says so.
+        log.exception("check failed", extra={"app": app, "model": model.name, "check": check})
+        return _failed(context, check, f"{type(error).__name__}: {error}")
+    return CheckResult(app, model.name, check, verdict, reason, context.window, rows, findings, tuple(versions))
+
+
+def _failed(context: Context, check: str, reason: str) -> CheckResult:
+    from monitor.records import Finding
+
+    finding = Finding(
+        app=context.app,
+        model=context.model.name,
+        check=check,
+        statistic=check,
+        verdict=Verdict.ERROR,
+        reason=reason,
+        window=context.window,
+    )
+    return CheckResult(context.app, context.model.name, check, Verdict.ERROR, reason, context.window, 0, (finding,))

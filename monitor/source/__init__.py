@@ -1,0 +1,33 @@
+"""Where events, labels and references come from; one file per kind.
+
+A source is a module with `Options`, `ROLES` (what it can be: `reference`, `predictions`, `labels`), and, by role,
+`open_source` (an `EventSource`) and `read_reference`. `HEAVY` says that it is read in a child process by the daemon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from monitor.profile import Profile, Reference
+from monitor.records import LabelledBatch, Window
+
+
+class SourceError(Exception):
+    """A source that cannot be read; the message names what was expected and what was found."""
+
+
+class EventSource(Protocol):
+    """Where one model's predictions and labels are read, whatever kind of source they come from."""
+
+    def newest_event(self, before: float) -> float | None:
+        """The newest event time before an instant (Unix seconds); None where there is none."""
+
+    def profiles(self, window: Window, references: ReferenceFor) -> Mapping[str, Profile]:
+        """The profile of a window by version, each on the bins of its reference (no columns where it has none)."""
+
+    def labelled(self, window: Window, *, numeric: bool) -> Iterator[LabelledBatch]:
+        """The window's predictions whose label has come, in batches, in any order."""
+
+
+ReferenceFor = Callable[[str], Reference | None]

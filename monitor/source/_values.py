@@ -1,0 +1,76 @@
+"""One spelling for a value, whatever it came in as: files, JSON and labels must agree on what `1` is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from monitor.records import ColumnKind, FloatArray, ObjectArray
+
+
+def category(value: Any) -> str | None:
+    """The name of a category, None where it is missing.
+
+    >>> category(1), category(1.0), category(True), category("1"), category(float("nan"))
+    ('1', '1', 'true', '1', None)
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating):
+        if math.isnan(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(float(value))
+    return str(value)
+
+
+def class_name(value: Any) -> str | None:
+    """The name of a class: as `category`, except that true and false are the 1 and 0 that labels write them as.
+
+    >>> class_name(True), class_name(1), class_name("up")
+    ('1', '1', 'up')
+    """
+    return category(int(value)) if isinstance(value, bool | np.bool_) else category(value)
+
+
+def number(value: Any) -> float | None:
+    """A float, NaN where the value is missing, None where it is no number (a truth value counts as 1 or 0).
+
+    >>> number(2), number(None), number("warm")
+    (2.0, nan, None)
+    """
+    if value is None:
+        return math.nan
+    if isinstance(value, int | float | np.number | np.bool_):
+        try:
+            return float(value)
+        except OverflowError:  # JSON knows whole numbers beyond any float; one of them must not stop a judgement
+            return math.inf if value > 0 else -math.inf
+    return None
+
+
+def column(values: Sequence[Any], kind: ColumnKind) -> tuple[FloatArray | ObjectArray, int]:
+    """The values as an array of the kind, and how many were no number where one was due."""
+    if kind is ColumnKind.CATEGORICAL:
+        return objects([category(value) for value in values]), 0
+    numbers = [number(value) for value in values]
+    invalid = sum(found is None for found in numbers)
+    return np.array([math.nan if found is None else found for found in numbers], dtype=np.float64), invalid
+
+
+def outcomes(values: Sequence[Any], *, numeric: bool) -> FloatArray | ObjectArray:
+    """Predictions or labels: floats for a regression (NaN for what is no number), class names otherwise."""
+    if numeric:
+        return column(values, ColumnKind.NUMERIC)[0]
+    return objects([class_name(value) for value in values])
+
+
+def objects(values: Sequence[str | None]) -> ObjectArray:
+    """A one-dimensional object array, also of nothing."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
