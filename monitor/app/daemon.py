@@ -1,0 +1,279 @@
+"""The daemon: its parts, and how they start, reload and stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from monitor.alert.rules import RULES
+from monitor.app.deliveries import Deliveries
+from monitor.app.exposition import expose_alerts, expose_config, expose_effects, forget_unconfigured
+from monitor.app.intake import VersionLabels, count_taken, intake
+from monitor.app.jobs import AppLook, Housekeeping, ModelJudgement, Results
+from monitor.app.recording import Effects, Recorder
+from monitor.check import next_due_time
+from monitor.config import Config, ConfigError, Loaded, load
+from monitor.memory import settle
+from monitor.metrics import Metrics
+from monitor.records import iso
+from monitor.schedule import Scheduler, WallClock
+from monitor.store import Store, StoreError, watch
+from monitor.version import VERSION
+from monitor.web._ingest import Accepted, Batch
+from monitor.web._outside import OutsideAlert, decision
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 6.0  # of the 10 that a stop may take; requests under way have had 2 before
+TICK_SECONDS = 1.0  # real time
+HOUSEKEEPING_SECONDS = 30.0  # real time
+FIXED_KEYS = ("listen", "metrics_listen", "data_dir")
+
+
+class StartFailed(Exception):
+    """The daemon cannot start; the message says what to do."""
+
+
+class Daemon:
+    """Everything that runs, under one configuration at a time."""
+
+    def __init__(self, loaded: Loaded, *, clock: WallClock, demo: bool = False) -> None:
+        """Open the store and build the parts; nothing runs yet.
+
+        Raises:
+            StartFailed: the store cannot be opened.
+        """
+        self.demo, self._clock = demo, clock
+        self._loaded = loaded
+        try:
+            self._store = Store(loaded.data_dir, now=clock.now())
+        except StoreError as error:
+            raise StartFailed(f"data_dir: expected a store that opens: {error}") from None
+        self._metrics = Metrics(VERSION)
+        self._scheduler = Scheduler(clock, jitter_seconds=min(0.5, 0.5 / clock.rate))
+        self._looks: list[AppLook] = []
+        self._ready = False
+        self._counted_errors = 0
+        self._reloading = threading.Lock()
+        self._versions = VersionLabels()
+        self._recorder = self._new_recorder(loaded)
+        self._deliveries = Deliveries(
+            self._store,
+            self._metrics,
+            config=lambda: self._loaded.config,
+            now=clock.now,
+            trigger_settled=self._trigger_settled,
+            told=lambda effects: expose_effects(self._metrics, effects),
+        )
+
+    # --- what the web sees ----------------------------------------------------------------------------------------
+
+    @property
+    def loaded(self) -> Loaded:
+        return self._loaded
+
+    @property
+    def store(self) -> Store:
+        return self._store
+
+    @property
+    def metrics(self) -> Metrics:
+        return self._metrics
+
+    @property
+    def clock(self) -> WallClock:
+        return self._clock
+
+    @property
+    def ready(self) -> bool:
+        return self._ready
+
+    def take(self, batch: Batch) -> Future[Accepted]:
+        """Store decoded records; the future is done once they are on the disk."""
+        recorder, now = self._recorder, self._clock.now()
+        future = self._store.submit(lambda connection: intake(connection, batch, recorder, now=now))
+        answer: Future[Accepted] = Future()
+
+        def done(stored: Future[Any]) -> None:
+            error = stored.exception()
+            if error is not None:
+                answer.set_exception(error)
+                return
+            taken, effects = stored.result()
+            count_taken(self._metrics, batch, taken, self._versions)
+            expose_effects(self._metrics, effects)
+            answer.set_result(Accepted(sum(t.new + t.duplicates for t in taken.values())))
+
+        future.add_done_callback(done)
+        return answer
+
+    def alert_from_outside(self, alerts: list[OutsideAlert]) -> Future[list[dict[str, str]]]:
+        """Consider alerts that another evaluator has raised."""
+        recorder, now = self._recorder, self._clock.now()
+        effects = Effects()
+
+        def change(connection: Connection) -> list[dict[str, str]]:
+            decided = []
+            for alert in alerts:
+                told = []
+                if alert.status == "firing":
+                    started = alert.started_at if alert.started_at == alert.started_at else now
+                    told = recorder.retrainings.external(connection, alert.labels, started, now)
+                effects.retrainings.extend(told)
+                decided.append(decision(told))
+            return decided
+
+        future = self._store.submit(change)
+        future.add_done_callback(lambda stored: None if stored.exception() else self._changed_and_counted(effects))
+        return future
+
+    def _changed_and_counted(self, effects: Effects) -> None:
+        expose_effects(self._metrics, effects)
+        self._deliveries.wake()
+
+    # --- start, reload, stop --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Schedule everything; from then on the daemon is ready."""
+        self._apply(self._loaded)
+        self._scheduler.start()
+        self._deliveries.start()
+        self._ready = True
+        settle()
+        listen = f"http://{self._loaded.config.listen}/"
+        log.info("daemon started", extra={"open": listen, "config": self._loaded.hash, "clock": iso(self._clock.now())})
+
+    def reload(self) -> list[str]:
+        """Load the configuration file anew and put it in force, whole; or keep the old one and say what is wrong."""
+        with self._reloading:
+            try:
+                fresh = load(self._loaded.path, rules=[rule.name for rule in RULES])
+                problems = self._fixed(fresh.config)
+            except ConfigError as error:
+                fresh, problems = self._loaded, error.lines
+            if problems:
+                self._metrics.set("anchorwatch_config_last_reload_successful", 0)
+                log.error("configuration not reloaded", extra={"problems": problems})
+                return problems
+            self._scheduler.clear()
+            self._results.retire()
+            for look in self._looks:
+                look.close()
+            forget_unconfigured(self._metrics, self._loaded, fresh.config)
+            self._apply(fresh)
+            log.info("configuration reloaded", extra={"config": fresh.hash})
+            return []
+
+    def _fixed(self, fresh: Config) -> list[str]:
+        """What cannot change while the daemon runs."""
+        old = self._loaded.config
+        return [
+            f"{self._loaded.path.name}:1: {key}: expected {getattr(old, key)} until a restart, got {getattr(fresh, key)}"
+            for key in FIXED_KEYS
+            if getattr(old, key) != getattr(fresh, key)
+        ]
+
+    def _new_recorder(self, loaded: Loaded) -> Recorder:
+        return Recorder(
+            loaded,
+            RULES,
+            now=self._clock.now,
+            store_created=self._store.created,
+            url=f"http://{loaded.config.listen}/",
+        )
+
+    def _apply(self, loaded: Loaded) -> None:
+        """Put a configuration in force: recorder, series, jobs."""
+        before = self._recorder.checks()
+        self._loaded = loaded
+        self._recorder = recorder = self._new_recorder(loaded)
+        expose_config(self._metrics, loaded, checks=recorder.checks(), gone=before - recorder.checks())
+        results = self._results = Results(
+            self._store, self._metrics, recorder, now=self._clock.now, changed=self._changed
+        )
+        try:
+            expose_effects(self._metrics, self._store.write(recorder.retire))
+        except StoreError as error:
+            # A full disk keeps nobody from watching; alerts of checks that are gone end at the next start or reload.
+            log.error("gone checks not retired", extra={"error": str(error)})  # noqa: TRY400 - the error says it all
+        self._schedule(loaded, results)
+        self._refresh()
+
+    def _schedule(self, loaded: Loaded, results: Results) -> None:
+        self._looks = []
+        for app in loaded.config.apps:
+            specs = [(f"probe:{probe.name}", probe) for probe in app.probes]
+            specs += [(name, spec) for name in ("scrape", "process") if (spec := getattr(app, name)) is not None]
+            for check, spec in specs:
+                look = AppLook(app.name, check, spec, results)
+                self._looks.append(look)
+                late = partial(self._late, app.name, None, check)
+                self._scheduler.every(f"{app.name}/{check}", spec.every, look.run, late)
+        for app, model in loaded.config.models():
+            judgement = ModelJudgement(app.name, model, loaded, results)
+            following = partial(next_due_time, model.windows)
+            late = partial(self._late_model, app.name, model.name, tuple(model.checks))
+            self._scheduler.at(f"{app.name}/{model.name}", following, judgement.run, late)
+        rate = self._clock.rate
+        keep = Housekeeping(loaded, results)
+        self._scheduler.every("housekeeping", HOUSEKEEPING_SECONDS * rate, keep.run, _nothing, lane="keep")
+        self._scheduler.every("tick", TICK_SECONDS * rate, partial(self._tick, results), _nothing, lane="keep")
+
+    def _late(self, app: str, model: str | None, check: str) -> None:
+        self._metrics.add("anchorwatch_check_late_runs_total", app=app, model=model, check=check)
+
+    def _late_model(self, app: str, model: str, checks: tuple[str, ...]) -> None:
+        for check in checks:
+            self._late(app, model, check)
+
+    def _tick(self, results: Results) -> None:
+        effects = self._store.write(results.recorder.tick)
+        results.tell(effects)
+        self._refresh()
+
+    def _changed(self, _: Effects) -> None:
+        self._deliveries.wake()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """The figures that are counted in the store."""
+        with self._store.read() as connection:
+            live = watch.alert_counts(connection)
+            queued = watch.queue_lengths(connection)
+            active = {(row.app, row.model) for row in watch.unfinished_retrainings(connection)}
+        expose_alerts(self._metrics, live)
+        for receiver in self._loaded.config.alerting.receivers:
+            waiting = queued.get(receiver.name, 0)
+            self._metrics.set("anchorwatch_notification_queue_length", waiting, receiver=receiver.name)
+        for app, model in self._loaded.config.models():
+            if model.retraining is not None:
+                under_way = float((app.name, model.name) in active)
+                self._metrics.set("anchorwatch_retraining_active", under_way, app=app.name, model=model.name)
+        errors = self._store.errors - self._counted_errors
+        self._counted_errors += errors
+        self._metrics.add("anchorwatch_store_errors_total", errors)
+
+    def _trigger_settled(self, connection: Connection, key: str, state: str, reason: str) -> list[Any]:
+        now = self._clock.now()
+        return self._recorder.retrainings.delivered(connection, key, state=state, reason=reason, now=now)
+
+    def stop(self) -> None:
+        """Finish or abandon what runs, write what is queued, close the store."""
+        self._ready = False
+        started = time.monotonic()
+        abandoned = self._scheduler.stop(patience_seconds=PATIENCE_SECONDS / 2)
+        self._deliveries.stop(patience_seconds=max(0.5, PATIENCE_SECONDS - (time.monotonic() - started)))
+        for look in self._looks:
+            look.close()
+        self._store.close()
+        log.info("daemon stopped", extra={"abandoned": abandoned})
+
+
+def _nothing() -> None:
+    """Housekeeping that comes late is nobody's concern."""

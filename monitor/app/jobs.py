@@ -1,0 +1,319 @@
+"""The runs that the schedule asks for: a look at an app, a judgement of a model, and housekeeping."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from monitor import registry
+from monitor.app.exposition import expose_effects, expose_findings, expose_run
+from monitor.app.recording import Effects, Recorder
+from monitor.check import References, bucket_seconds, judge_model, newest_due, newest_matured, window_seconds
+from monitor.child import ChildFailed, in_child
+from monitor.config import Loaded, Model, PluginSpec
+from monitor.memory import give_back
+from monitor.metrics import Metrics
+from monitor.profile import Reference
+from monitor.records import CheckResult, Family, Finding, Reading, Sample, Verdict, Window
+from monitor.source import SourceError
+from monitor.source._reference import read_reference, reference_key
+from monitor.source.ingest import IngestSource
+from monitor.store import Store, StoreError, events, watch
+from monitor.store.profiles import expire_profiles, load_reference, save_reference
+
+log = logging.getLogger(__name__)
+
+STEP_ROWS = 500  # retention deletes in small steps, so that nobody waits long for the writer
+
+
+class Results:
+    """Where every result goes: the store, and then the metrics.
+
+    Once `retired`, because another configuration is in force, a run that was still under way leaves no trace.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        recorder: Recorder,
+        *,
+        now: Callable[[], float],
+        changed: Callable[[Effects], None],
+    ) -> None:
+        self.store, self.metrics, self.recorder, self.now, self.changed = store, metrics, recorder, now, changed
+        self.retired = False
+        self._showing = threading.Lock()
+
+    def retire(self) -> None:
+        """Take no result from now on, and show none."""
+        with self._showing:
+            self.retired = True
+
+    def show(self, step: Callable[[], None]) -> None:
+        """Put something on the metrics page, unless another configuration is in force by now."""
+        with self._showing:
+            if not self.retired:
+                step()
+
+    def take(self, result: CheckResult, seconds: float) -> None:
+        """Record a result and all that follows from it, then expose it."""
+
+        def change(connection: Connection) -> Effects | None:
+            # Asked in the writer: what comes after the retirement of its check would bring the check's alerts back.
+            return None if self.retired else self.recorder.record(connection, result)
+
+        try:
+            effects = self.store.write(change)
+        except StoreError as error:
+            # What the store was not told of has no consequences, and must not look as if it were watched.
+            log.warning("result not kept", extra={"app": result.app, "check": result.check, "error": str(error)})
+            result, effects = replace(result, verdict=Verdict.ERROR, reason=str(error)), Effects()
+        if effects is None:
+            return
+        now = self.now()
+        success = now if result.verdict in (Verdict.OK, Verdict.BREACHED) else None
+        self.show(lambda: expose_run(self.metrics, result, now=now, last_success=success, seconds=seconds))
+        self.tell(effects)
+
+    def tell(self, effects: Effects) -> None:
+        """Count what was decided and wake whoever delivers it."""
+        expose_effects(self.metrics, effects)
+        if effects.changes or effects.retrainings:
+            self.changed(effects)
+
+
+class AppLook:
+    """One collector of one app: a probe, the scrape, or the process."""
+
+    def __init__(self, app: str, check: str, spec: PluginSpec, results: Results) -> None:
+        self.app, self.check, self.every, self.results = app, check, spec.every, results
+        module = registry.load("probe", spec.type)
+        self.families: tuple[Family, ...] = module.FAMILIES
+        self.labels = {"app": app} | ({"probe": spec.name} if module.SECTION == "probes" else {})
+        self.collector: Any = module.Collector(spec.options)
+
+    def run(self) -> None:
+        """Look once, and record what was seen."""
+        started, now = time.perf_counter(), self.results.now()
+        try:
+            reading: Reading = self.collector.collect()
+        except Exception as error:
+            # The edge of one run: a collector's fault is its own.
+            log.exception("collector failed", extra={"app": self.app, "check": self.check})
+            reading = Reading(Verdict.ERROR, f"{type(error).__name__}: {error}")
+        self.results.show(lambda: self._expose(reading))
+        value = {Verdict.OK: 1.0, Verdict.BREACHED: 0.0}.get(reading.verdict)
+        window = Window(now - self.every, now)
+        finding = Finding(
+            self.app, self.check, "up", reading.verdict, reading.reason, window, value=value, threshold=1.0, rows=1
+        )
+        result = CheckResult(self.app, None, self.check, reading.verdict, reading.reason, window, 1, (finding,))
+        self.results.take(result, time.perf_counter() - started)
+
+    def _expose(self, reading: Reading) -> None:
+        metrics = self.results.metrics
+        gauges = [family.name for family in self.families if family.kind == "gauge"]
+        labelled = [Sample(s.name, {**self.labels, **s.labels}, s.value) for s in reading.samples]
+        metrics.swap(gauges, [s for s in labelled if metrics.kind(s.name) == "gauge"], **self.labels)
+        for sample in labelled:
+            if metrics.kind(sample.name) == "counter":
+                metrics.add(sample.name, sample.value, **sample.labels)
+        if "probe" in self.labels:
+            breached = [
+                Sample("anchorwatch_app_probe_breached", self.labels, float(reading.verdict is Verdict.BREACHED))
+            ]
+            known = reading.verdict in (Verdict.OK, Verdict.BREACHED)
+            metrics.swap(["anchorwatch_app_probe_breached"], breached if known else [], **self.labels)
+
+    def close(self) -> None:
+        self.collector.close()
+
+
+def judge_files(
+    app: str, model: Model, directory: Path, window: Window, matured: Window, now: float
+) -> list[CheckResult]:
+    """Judge a model whose predictions are files; runs in a child process."""
+    source = registry.load("source", model.predictions.type).open_source(
+        model.predictions, model.labels, model, directory
+    )
+    references = References(lambda version: read_reference(model, version, directory))
+    return judge_model(app, model, window, source, references, now=now, matured=matured)
+
+
+class ModelJudgement:
+    """All checks of one model, on its newest window that is due."""
+
+    def __init__(self, app: str, model: Model, loaded: Loaded, results: Results) -> None:
+        self.app, self.model, self.results = app, model, results
+        self.directory = loaded.directory
+        self.feature_limit = loaded.config.metrics.features
+        self._references: dict[str, Reference] = {}
+
+    def run(self) -> None:
+        """Judge once, and record every check's result."""
+        started, now = time.perf_counter(), self.results.now()
+        window = newest_due(self.model.windows, now)
+        try:
+            judged = self._judge(window, now)
+        except (SourceError, StoreError, ChildFailed, OSError) as error:
+            judged = [self._failed(check, window, str(error)) for check in self.model.checks]
+        except Exception as error:
+            # The edge of one run: one broken model never stops another.
+            log.exception("judgement failed", extra={"app": self.app, "model": self.model.name})
+            judged = [self._failed(check, window, f"{type(error).__name__}: {error}") for check in self.model.checks]
+        seconds = (time.perf_counter() - started) / max(len(judged), 1)
+        for result in judged:
+            self.results.take(result, seconds)
+        self.results.show(lambda: self._expose(judged))
+
+    def _expose(self, judged: list[CheckResult]) -> None:
+        features = self._shown_features(judged)
+        for result in judged:
+            expose_findings(self.results.metrics, result, features=features)
+        self._expose_versions(judged)
+
+    def _judge(self, window: Window, now: float) -> list[CheckResult]:
+        mature = self.model.labels.mature if self.model.labels else 0.0
+        matured = newest_matured(self.model.windows, now, mature)
+        if registry.load("source", self.model.predictions.type).HEAVY:
+            return in_child(judge_files, self.app, self.model, self.directory, window, matured, now)
+        store = self.results.store
+        source = IngestSource(store, self.app, self.model.name, bucket_seconds=bucket_seconds(self.model.windows))
+        references = References(self._reference)
+        source.catch_up(store, references, now=now)
+        self._count_versions(source)
+        return judge_model(self.app, self.model, window, source, references, now=now, matured=matured)
+
+    def _count_versions(self, source: IngestSource) -> None:
+        omitted = source.omitted_versions()
+        self.results.metrics.set("anchorwatch_model_versions_omitted", omitted, app=self.app, model=self.model.name)
+
+    def _reference(self, version: str) -> Reference | None:
+        """The reference of a version: from memory, from the store, or read in a child and then kept in both."""
+        found = reference_key(self.model, version, self.directory)
+        if found is None:
+            return None
+        key, _ = found
+        if key not in self._references:
+            number = self.results.store.write(lambda c: events.model_id(c, self.app, self.model.name))
+            with self.results.store.read() as connection:
+                reference = load_reference(connection, number, key)
+            if reference is None:
+                reference = in_child(read_reference, self.model, version, self.directory)
+                assert reference is not None  # it has a key
+                kept, now = reference, self.results.now()
+                self.results.store.write(lambda c: save_reference(c, number, kept, now))
+            self._references[key] = reference
+        return self._references[key]
+
+    def _failed(self, check: str, window: Window, reason: str) -> CheckResult:
+        finding = Finding(self.app, check, check, Verdict.ERROR, reason, window, model=self.model.name)
+        return CheckResult(self.app, self.model.name, check, Verdict.ERROR, reason, window, 0, (finding,))
+
+    def _shown_features(self, judged: list[CheckResult]) -> frozenset[str] | None:
+        """The features within the budget of series: the most important first, then in the reference's order."""
+        names = dict.fromkeys(f.feature for result in judged for f in result.findings if f.feature is not None)
+        declared = self.model.features or {}
+        weights = {name: (declared[name].importance or 0.0) if name in declared else 0.0 for name in names}
+        shown = sorted(names, key=lambda name: -weights[name])[: self.feature_limit]
+        omitted = len(names) - len(shown)
+        self.results.metrics.set("anchorwatch_feature_series_omitted", omitted, app=self.app, model=self.model.name)
+        return frozenset(shown) if omitted else None
+
+    def _expose_versions(self, judged: list[CheckResult]) -> None:
+        found: dict[str, str | None] = {}
+        for result in judged:
+            for finding in result.findings:
+                if finding.version is not None and not finding.superseded:
+                    found.setdefault(finding.version, finding.reference_version)
+                    found[finding.version] = found[finding.version] or finding.reference_version
+        if not found and any(result.verdict is Verdict.ERROR for result in judged):
+            return
+        samples = [
+            Sample(
+                "anchorwatch_model_info",
+                {
+                    "app": self.app,
+                    "model": self.model.name,
+                    "version": version,
+                    "task": self.model.task,
+                    "reference": reference or "",
+                },
+                1,
+            )
+            for version, reference in found.items()
+        ]
+        self.results.metrics.swap(["anchorwatch_model_info"], samples, app=self.app, model=self.model.name)
+
+
+class Housekeeping:
+    """What is past its time goes, a small step at a time; and the store's own figures are taken."""
+
+    def __init__(self, loaded: Loaded, results: Results) -> None:
+        self.loaded, self.results = loaded, results
+        self._count_again: dict[tuple[str, str], float] = {}
+
+    def run(self) -> None:
+        """One round."""
+        store, metrics, now = self.results.store, self.results.metrics, self.results.now()
+        options = self.loaded.config.store
+        metrics.set("anchorwatch_store_size_bytes", store.size_bytes())
+        before = now - options.retention
+        self._expire("outbox", lambda c: watch.expire_deliveries(c, created_before=before))
+        for app, model in self.loaded.config.models():
+            self._events(app.name, model, now)
+        self._expire("profiles", lambda c: expire_profiles(c, updated_before=now - options.profiles, limit=STEP_ROWS))
+        for app, model in self.loaded.config.models():
+            if model.labels is not None and model.labels.type == "ingest":
+                self._labels(app.name, model, now)
+        give_back()
+
+    def _events(self, app: str, model: Model, now: float) -> None:
+        """Raw rows go when they are old, and not before the longest of the model's windows has been judged on them."""
+        needed = window_seconds(model.windows) + max(
+            model.windows.lateness, model.labels.mature if model.labels else 0.0
+        )
+        kept = max(self.loaded.config.store.retention, needed)
+        with self.results.store.read() as connection:
+            number = events.find_model(connection, app, model.name)
+        if number is not None:
+            step = partial(events.expire_events, number=number, now=now, keep=kept, limit=STEP_ROWS)
+            self._expire("events", step)
+
+    def _labels(self, app: str, model: Model, now: float) -> None:
+        store, metrics = self.results.store, self.results.metrics
+        with store.read() as connection:
+            number = events.find_model(connection, app, model.name)
+        if number is None:
+            return
+        before = now - model.labels.expire
+        gone = self._expire(
+            "labels", lambda c: events.expire_labels(c, number, received_before=before, limit=STEP_ROWS)
+        )
+        metrics.add("anchorwatch_model_labels_expired_total", gone, app=app, model=model.name)
+        started = time.monotonic()
+        if started < self._count_again.get((app, model.name), 0.0):
+            return
+        with store.read() as connection:
+            unmatched = events.count_unmatched(connection, number)
+        metrics.set("anchorwatch_model_labels_unmatched", unmatched, app=app, model=model.name)
+        # Counting goes through every label: on a large store it is done less often, for a fiftieth of one core at most.
+        self._count_again[app, model.name] = started + 50 * (time.monotonic() - started)
+
+    def _expire(self, table: str, step: Callable[[Connection], int]) -> int:
+        total = 0
+        while gone := self.results.store.write(step):
+            total += gone
+            if gone < STEP_ROWS:
+                break
+        self.results.metrics.add("anchorwatch_store_rows_expired_total", total, table=table)
+        return total

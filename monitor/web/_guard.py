@@ -1,0 +1,121 @@
+"""Who may do what. A write from a web page, from a stranger's host name or without the right token goes no further."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from monitor.web._watch import Watch
+
+ROLES = ("read", "ingest", "operate", "admin")
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Exception):
+    """A request that goes no further: an HTTP status, and words for whoever sent it."""
+
+    status: int
+    message: str
+    reason: str
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a `host:port` is only reached from this machine.
+
+    >>> is_loopback("127.0.0.1:9877"), is_loopback("0.0.0.0:9877")
+    (True, False)
+    """
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def authorise(request: Request, watch: Watch, role: str) -> None:
+    """Let a request pass, or say why not.
+
+    Raises:
+        Refused: it may not do this.
+    """
+    config = watch.loaded.config
+    write = role != "read"
+    if write:
+        _refuse_web_pages(request, watch)
+    if config.auth.none:
+        return
+    loopback = is_loopback(config.listen)
+    if config.auth.tokens:
+        if write or not loopback:
+            _check_token(request, watch, role)
+        return
+    if write and not _is_ours(request.headers.get("host", ""), config.listen):
+        raise Refused(403, "expected a Host header that names this machine", "foreign_host")
+    if role == "operate" and not watch.demo and any(model.retraining for _, model in config.models()):
+        raise Refused(
+            403, "expected a token: configure auth.tokens, for a retraining can be asked for here", "no_token"
+        )
+
+
+def _refuse_web_pages(request: Request, watch: Watch) -> None:
+    """A browser says where a page came from; our own pages write nothing."""
+    origin = request.headers.get("origin")
+    if origin is not None and not _is_ours(urlsplit(origin).netloc, watch.loaded.config.listen):
+        raise Refused(403, "expected no request from another site's page", "cross_site")
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise Refused(403, "expected no request from another site's page", "cross_site")
+
+
+def _is_ours(netloc: str, listen: str) -> bool:
+    host = urlsplit(f"//{netloc}").hostname or ""
+    return host in (*LOCAL_NAMES, listen.rpartition(":")[0].strip("[]"))
+
+
+def _check_token(request: Request, watch: Watch, role: str) -> None:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not given:
+        raise Refused(401, "expected the header Authorization: Bearer <token>", "no_token")
+    for token in watch.loaded.config.auth.tokens:
+        try:
+            known = token.token.reveal()
+        except (OSError, ValueError):
+            continue
+        if hmac.compare_digest(known.encode(), given.strip().encode()):
+            if ROLES.index(token.role) < ROLES.index(role):
+                raise Refused(403, f"expected a token of the role {role} or above, got {token.role}", "weak_token")
+            return
+    raise Refused(401, "expected a token that is configured", "unknown_token")
+
+
+def content_type(request: Request, allowed: tuple[str, ...]) -> str:
+    """The declared content type.
+
+    Raises:
+        Refused: none is declared, or none of those allowed. (A form or plain text is what a web page can send unasked.)
+    """
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared not in allowed:
+        raise Refused(
+            415, f"expected the content type {' or '.join(allowed)}, got {declared or 'none'}", "content_type"
+        )
+    return declared
+
+
+async def limited_body(request: Request, limit: int) -> bytes:
+    """The body, at most `limit` bytes of it.
+
+    Raises:
+        Refused: it is longer.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise Refused(413, f"expected a body of at most {limit} bytes", "too_large")
+        parts.append(part)
+    return b"".join(parts)

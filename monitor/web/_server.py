@@ -1,0 +1,146 @@
+"""The routes of the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from monitor.store import StoreError
+from monitor.web._api import alerts, findings, ledger, page, retrainings, status
+from monitor.web._guard import Refused, authorise, content_type, limited_body
+from monitor.web._ingest import BODY_BYTES, BadBody, Batch, Kind, decode, records_of
+from monitor.web._outside import BadWebhook, read_webhook
+from monitor.web._watch import Watch
+
+LARGE_BYTES = 65536  # above it, decoding leaves the loop to others
+JSON_TYPES = ("application/json",)
+RECORD_TYPES = ("application/json", "application/x-ndjson", "application/ndjson")
+WEBHOOK_BYTES = 4 * 1024 * 1024
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(watch: Watch) -> Starlette:
+    """Everything the daemon serves on `listen`."""
+    read = [
+        ("/metrics", _metrics(watch)),
+        ("/v1/status", status(watch)),
+        ("/v1/findings", findings(watch)),
+        ("/v1/alerts", alerts(watch)),
+        ("/v1/retrainings", retrainings(watch)),
+        ("/v1/ledger", ledger(watch)),
+        ("/", page(watch)),
+    ]
+    routes = [Route(path, _guarded(watch, "read", endpoint), methods=["GET"]) for path, endpoint in read]
+    routes += [
+        Route(
+            "/v1/predictions", _guarded(watch, "ingest", _ingest(watch, "predictions"), "predictions"), methods=["POST"]
+        ),
+        Route("/v1/labels", _guarded(watch, "ingest", _ingest(watch, "labels"), "labels"), methods=["POST"]),
+        Route("/v1/alerts", _guarded(watch, "operate", _webhook(watch), "alerts"), methods=["POST"]),
+        Route("/-/reload", _guarded(watch, "operate", _reload(watch)), methods=["POST", "PUT"]),
+        *_probes(watch),
+    ]
+    return Starlette(routes=routes)
+
+
+def create_metrics_app(watch: Watch) -> Starlette:
+    """What is served on `metrics_listen`: metrics and probes, without a token."""
+    return Starlette(routes=[Route("/metrics", _metrics(watch), methods=["GET"]), *_probes(watch)])
+
+
+def _probes(watch: Watch) -> list[Route]:
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        return PlainTextResponse("ready\n") if watch.ready else PlainTextResponse("starting\n", 503)
+
+    return [Route("/livez", livez, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]
+
+
+def _error(code: int, message: str, *, retry: bool = False) -> Response:
+    headers = {"Retry-After": "1"} if retry else {}
+    return JSONResponse({"error": message}, code, headers)
+
+
+def _guarded(watch: Watch, role: str, endpoint: Endpoint, kind: str = "") -> Endpoint:
+    """The endpoint for those who may; everybody else is told why not, and counted."""
+
+    def refused(code: int, message: str, reason: str) -> Response:
+        if kind:
+            watch.metrics.add("anchorwatch_ingest_requests_refused_total", kind=kind, reason=reason)
+        return _error(code, message, retry=code == 503)
+
+    async def guarded(request: Request) -> Response:
+        if kind:
+            watch.metrics.add("anchorwatch_ingest_requests_total", kind=kind)
+        try:
+            authorise(request, watch, role)
+            return await endpoint(request)
+        except Refused as refusal:
+            return refused(refusal.status, refusal.message, refusal.reason)
+        except BadBody as error:
+            return refused(400, str(error), "not_json")
+        except BadWebhook as error:
+            return refused(400, str(error), "not_a_webhook")
+        except StoreError as error:
+            # 503 and not 429: Alertmanager gives up on a 429.
+            return refused(503, f"the store is not available: {error}", "store")
+        except ClientDisconnect:
+            return refused(400, "the client went away", "disconnected")
+
+    return guarded
+
+
+def _metrics(watch: Watch) -> Endpoint:
+    async def metrics(request: Request) -> Response:
+        watch.metrics.set("anchorwatch_store_queue_length", watch.store.queue_length)
+        compressed = "gzip" in request.headers.get("accept-encoding", "")
+        page, kind = await asyncio.to_thread(watch.metrics.render, request.headers.get("accept"), compressed=compressed)
+        headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
+        return Response(page, headers=headers | ({"Content-Encoding": "gzip"} if compressed else {}))
+
+    return metrics
+
+
+def _ingest(watch: Watch, kind: Kind) -> Endpoint:
+    async def ingest(request: Request) -> Response:
+        lines = content_type(request, RECORD_TYPES) != "application/json"
+        body = await limited_body(request, BODY_BYTES)
+        config = watch.loaded.config
+
+        def decoded() -> Batch:
+            return decode(records_of(body, lines=lines), kind, config)
+
+        batch = decoded() if len(body) < LARGE_BYTES else await asyncio.to_thread(decoded)
+        taken = await asyncio.wrap_future(watch.take(batch))
+        code = 422 if batch.records and len(batch.rejected) == batch.records else 202
+        return JSONResponse({"accepted": taken.accepted, "rejected": batch.rejected}, code)
+
+    return ingest
+
+
+def _webhook(watch: Watch) -> Endpoint:
+    async def webhook(request: Request) -> Response:
+        content_type(request, JSON_TYPES)
+        found = read_webhook(await limited_body(request, WEBHOOK_BYTES))
+        decided = await asyncio.wrap_future(watch.alert_from_outside(found))
+        return JSONResponse({"alerts": decided})
+
+    return webhook
+
+
+def _reload(watch: Watch) -> Endpoint:
+    async def reload(_: Request) -> Response:
+        problems = await asyncio.to_thread(watch.reload)
+        if problems:
+            return JSONResponse({"error": "the configuration in force was kept", "problems": problems}, 422)
+        return JSONResponse({"hash": watch.loaded.hash})
+
+    return reload

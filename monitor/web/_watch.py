@@ -1,0 +1,46 @@
+"""What the web needs of the running daemon."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from monitor.config import Loaded
+from monitor.metrics import Metrics
+from monitor.records import Clock
+from monitor.store import Store
+
+
+class Watch(Protocol):
+    """The running daemon, as the web sees it."""
+
+    demo: bool
+
+    @property
+    def loaded(self) -> Loaded: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def metrics(self) -> Metrics: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether the store is open and the first scheduling is done."""
+
+    def reload(self) -> list[str]:
+        """Load the configuration anew; what was wrong with it, nothing where it is now in force."""
+
+    def take(self, batch: Batch) -> Future[Accepted]:
+        """Store decoded records; done once they are on the disk."""
+
+    def alert_from_outside(self, alerts: list[OutsideAlert]) -> Future[list[dict[str, str]]]:
+        """Consider alerts that another evaluator has raised; what was decided about each, once it is on the disk."""
+
+
+from monitor.web._ingest import Accepted, Batch  # noqa: E402 - they are made of the protocol's parts
+from monitor.web._outside import OutsideAlert  # noqa: E402
