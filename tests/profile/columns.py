@@ -1,0 +1,36 @@
+"""Columns as they come: missing values, infinities, ties, constants, zeros in plenty."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as some
+
+from monitor.records import ColumnKind, EventBatch
+
+TIDY = some.floats(-1e9, 1e9, allow_nan=False) | some.integers(-5, 5).map(float) | some.just(0.0)
+NUMBERS = TIDY | some.sampled_from([math.nan, math.inf, -math.inf])
+CATEGORIES = some.sampled_from(["a", "b", "c", "A", "", "1", "1.0", "true", "None", "nan", "ü"]) | some.none()
+
+
+def numeric(*, min_size: int = 0) -> some.SearchStrategy[Any]:
+    return some.lists(NUMBERS, min_size=min_size, max_size=80).map(lambda values: np.array(values, dtype=np.float64))
+
+
+def categorical(*, min_size: int = 0) -> some.SearchStrategy[Any]:
+    return some.lists(CATEGORIES, min_size=min_size, max_size=80).map(objects)
+
+
+def objects(values: list[str | None]) -> Any:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def batch(values: Any, name: str = "x", **counts: Any) -> EventBatch:
+    return EventBatch("1", np.arange(float(len(values))), {name: values}, **counts)
+
+
+KINDS = {"numeric": (ColumnKind.NUMERIC, numeric), "categorical": (ColumnKind.CATEGORICAL, categorical)}

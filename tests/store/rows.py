@@ -1,0 +1,45 @@
+"""Rows to store, and stores to put them in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monitor.profile import Reference, build_reference
+from monitor.records import Column, ColumnKind, EventBatch
+from monitor.store import Store
+from monitor.store.events import NewEvent, NewLabel
+
+NOW = 1_325_376_000.0
+COLUMNS = (Column("temp", ColumnKind.NUMERIC), Column("season", ColumnKind.CATEGORICAL))
+
+
+@contextmanager
+def opened(folder: Path, now: float = NOW) -> Iterator[Store]:
+    store = Store(folder, now=now)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def event(event_id: str, time: float = NOW, version: str = "1", prediction: Any = 1.0, **features: Any) -> NewEvent:
+    body = {"features": features, "prediction": prediction}
+    return NewEvent(event_id, time, version, json.dumps(body).encode())
+
+
+def label(event_id: str, value: Any = 1.0) -> NewLabel:
+    return NewLabel(event_id, None, json.dumps(value).encode())
+
+
+def reference(fingerprint: str = "a", spread: float = 1.0) -> Reference:
+    """Normal temperatures and seasons; another fingerprint and spread have other bins."""
+    rows = 100
+    season = np.array(["spring", "summer", None, "autumn"] * (rows // 4), dtype=object)
+    features = {"temp": np.linspace(0, spread, rows), "season": season}
+    return build_reference(EventBatch("1", np.zeros(rows), features), COLUMNS, fingerprint=fingerprint, version="1")

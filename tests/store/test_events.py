@@ -1,0 +1,262 @@
+"""Events and labels: taken in once, whatever comes first, and let go in small steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from monitor.records import Window
+from monitor.source.ingest import VERSIONS, IngestSource
+from monitor.store import Store, events, schema
+from monitor.store.events import Rejection
+from tests.store.rows import NOW, event, label, opened, reference
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+def add(store: Store, *rows: Any, received: float = NOW, app: str = "shop") -> events.Taken:
+    return store.write(lambda c: events.add_events(c, app, "demand", rows, received=received))
+
+
+def add_labels(store: Store, *rows: Any, received: float = NOW) -> events.Taken:
+    return store.write(lambda c: events.add_labels(c, "shop", "demand", rows, received=received))
+
+
+def number(store: Store) -> int:
+    with store.read() as connection:
+        found = events.find_model(connection, "shop", "demand")
+    assert found is not None
+    return found
+
+
+def count(store: Store, table: Any) -> int:
+    with store.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def exported(store: Store) -> list[Any]:
+    with store.read() as connection:
+        return [row for rows in events.export_events(connection, number(store)) for row in rows]
+
+
+def source(store: Store, bucket_seconds: int = 3600) -> IngestSource:
+    return IngestSource(store, "shop", "demand", bucket_seconds=bucket_seconds)
+
+
+# --- taking in --------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_that_comes_twice_counts_once_and_the_first_stands(store: Store) -> None:
+    first = add(store, event("a", prediction=1.0), event("b"))
+    again = add(store, event("a", prediction=2.0), event("c"))
+    assert (first.new, first.duplicates, first.ids) == (2, 0, {"a", "b"})
+    assert (again.new, again.duplicates, again.ids) == (1, 1, {"c"})
+    assert [row.event_id for row in exported(store)] == ["a", "b", "c"]
+    assert b'"prediction": 1.0' in exported(store)[0].body
+
+
+def test_an_event_that_comes_twice_in_one_batch_counts_once(store: Store) -> None:
+    taken = add(store, event("a", prediction=1.0), event("a", prediction=2.0))
+    assert (taken.new, taken.duplicates) == (1, 1)
+    assert b'"prediction": 1.0' in exported(store)[0].body
+
+
+def test_the_same_id_of_another_model_is_another_event(store: Store) -> None:
+    add(store, event("a"))
+    assert add(store, event("a"), app="other").new == 1
+
+
+def test_a_version_is_new_only_once(store: Store) -> None:
+    assert add(store, event("a", version="1"), event("b", version="2")).new_versions == ("1", "2")
+    assert add(store, event("c", version="2"), event("d", version="3")).new_versions == ("3",)
+    # A duplicate brings no version: its event is not taken in.
+    assert add(store, event("a", version="4")).new_versions == ()
+
+
+def test_the_first_label_of_an_id_stands(store: Store) -> None:
+    add(store, event("a"))
+    assert (add_labels(store, label("a", 1.0)).new, add_labels(store, label("a", 2.0)).duplicates) == (1, 1)
+    (batch,) = source(store).labelled(Window(NOW - 1, NOW + 1), numeric=True)
+    assert batch.labels.tolist() == [1.0]
+
+
+def test_a_label_may_come_before_its_prediction(store: Store) -> None:
+    add_labels(store, label("a", 7.0))
+    window = Window(NOW - 1, NOW + 1)
+    assert list(source(store).labelled(window, numeric=True)) == []
+    with store.read() as connection:
+        assert events.count_unmatched(connection, number(store)) == 1
+    add(store, event("a", prediction=5.0))
+    (batch,) = source(store).labelled(window, numeric=True)
+    assert (batch.labels.tolist(), batch.predictions.tolist(), batch.versions.tolist()) == ([7.0], [5.0], ["1"])
+    with store.read() as connection:
+        assert events.count_unmatched(connection, number(store)) == 0
+
+
+def test_labels_are_joined_by_the_time_of_the_prediction(store: Store) -> None:
+    add(store, event("in", NOW), event("at the end", NOW + 10), event("before", NOW - 1))
+    add_labels(store, *(label(name) for name in ("in", "at the end", "before")))
+    assert sum(len(batch) for batch in source(store).labelled(Window(NOW, NOW + 10), numeric=True)) == 1
+
+
+def test_rejected_records_are_kept_aside_and_bounded(store: Store) -> None:
+    rows = [Rejection("predictions", "not_json", "x" * 9000)] * (events.REJECTED_KEPT // 2 + 1)
+    for _ in range(2):
+        store.write(lambda c: events.add_rejections(c, rows, now=NOW))
+    assert count(store, schema.rejected) == events.REJECTED_KEPT
+    with store.read() as connection:
+        longest = connection.execute(select(func.max(func.length(schema.rejected.c.record)))).scalar()
+    assert longest == events.RECORD_CHARACTERS
+
+
+# --- letting go -------------------------------------------------------------------------------------------------------
+
+
+def expire_labels(store: Store, before: float, limit: int = 100) -> int:
+    model = number(store)
+    return store.write(lambda c: events.expire_labels(c, model, received_before=before, limit=limit))
+
+
+def expire_events(store: Store, before: float, *, keep: float = DAY, limit: int = 100, model: int | None = None) -> int:
+    """One step at the moment at which what was received before is older than `keep`."""
+    found, now = number(store) if model is None else model, before + keep
+    return store.write(lambda c: events.expire_events(c, number=found, now=now, keep=keep, limit=limit))
+
+
+def test_labels_that_match_nothing_go_after_their_time_and_are_counted(store: Store) -> None:
+    add(store, event("a"))
+    add_labels(store, label("a"), label("stray"), label("other stray"), received=NOW)
+    add_labels(store, label("young stray"), received=NOW + DAY)
+    assert expire_labels(store, NOW) == 0
+    assert expire_labels(store, NOW + 1, limit=1) == 1
+    assert expire_labels(store, NOW + 1) == 1
+    assert expire_labels(store, NOW + 1) == 0
+    assert count(store, schema.labels) == 2
+
+
+def test_events_go_by_receipt_with_their_labels_in_small_steps_the_oldest_first(store: Store) -> None:
+    """An old event time alone is no reason to go."""
+    add(store, event("young", time=0.0), received=NOW + DAY)
+    add(store, *(event(f"old {place}", time=NOW + 9 * DAY) for place in range(5)), received=NOW)
+    add(store, event("oldest"), received=NOW - DAY)
+    add_labels(store, label("old 0"), label("young"))
+    steps = [expire_events(store, NOW + 1, limit=1)]
+    assert "oldest" not in {row.event_id for row in exported(store)}
+    while steps[-1]:
+        steps.append(expire_events(store, NOW + 1, limit=2))
+    assert steps == [1, 2, 2, 1, 0]
+    assert [row.event_id for row in exported(store)] == ["young"]
+    assert count(store, schema.labels) == 1
+
+
+def test_an_id_that_has_gone_may_come_again(store: Store) -> None:
+    add(store, event("a"))
+    expire_events(store, NOW + 1)
+    assert add(store, event("a")).new == 1
+
+
+def test_what_is_not_in_its_profile_yet_stays_until_it_is(store: Store) -> None:
+    known = reference()
+    add(store, event("a", temp=0.1))
+    source(store).catch_up(store, lambda _: known, now=NOW)
+    add(store, event("b", temp=0.2))
+    assert expire_events(store, NOW + 1) == 1
+    assert [row.event_id for row in exported(store)] == ["b"]
+    source(store).catch_up(store, lambda _: known, now=NOW)
+    assert expire_events(store, NOW + 1) == 1
+    whole = source(store).profiles(Window(NOW, NOW + 3600), lambda _: known)["1"]
+    assert whole.rows == 2
+
+
+def test_what_never_gets_into_its_profile_stays_twice_as_long_and_then_goes(store: Store) -> None:
+    """A reference that cannot be read for a while costs nothing, and one that never can fills no disk."""
+    known = reference()
+    add(store, event("a", temp=0.1))
+    source(store).catch_up(store, lambda _: known, now=NOW)
+    add(store, event("b", temp=0.2))
+    add_labels(store, label("b"))
+    assert expire_events(store, NOW + 1) == 1  # the profiled one
+    assert expire_events(store, NOW + DAY) == 0  # now is NOW + 2 days, of which it may stay all
+    assert expire_events(store, NOW + DAY + 1) == 1
+    assert (exported(store), count(store, schema.labels)) == ([], 0)
+
+
+def test_each_model_keeps_its_rows_as_long_as_it_needs_them(store: Store) -> None:
+    add(store, event("a"), event("b"))
+    add(store, event("a"), event("b"), app="other")
+    store.write(lambda c: events.add_labels(c, "other", "demand", [label("a")], received=NOW))
+    assert expire_events(store, NOW + 1) == 2
+    assert (count(store, schema.events), count(store, schema.labels)) == (2, 1)
+    assert exported(store) == []
+
+
+def test_another_versions_profiles_do_not_keep_a_row(store: Store) -> None:
+    known = reference()
+    add(store, event("a", version="1"))
+    source(store).catch_up(store, lambda _: known, now=NOW)
+    add(store, event("b", version="1"), event("c", version="2"))
+    source(store).catch_up(store, lambda version: known if version == "2" else None, now=NOW)
+    assert expire_events(store, NOW + 1) == 2
+    assert [row.event_id for row in exported(store)] == ["b"]
+
+
+def test_rows_without_a_reference_have_no_profile_to_wait_for(store: Store) -> None:
+    add(store, event("a"))
+    assert expire_events(store, NOW + 1) == 1
+
+
+# --- how much of it ---------------------------------------------------------------------------------------------------
+
+
+def test_labelled_predictions_are_counted_by_event_time_and_no_further_than_asked(store: Store) -> None:
+    add(store, *(event(str(place), NOW + place) for place in range(6)))
+    add_labels(store, *(label(str(place)) for place in (0, 1, 2, 3)), label("stray"))
+    for since, at_most, expected in ((NOW, 100, 4), (NOW + 2, 100, 2), (NOW, 3, 3), (NOW, 4, 4), (NOW + 4, 100, 0)):
+        with store.read() as connection:
+            counted = events.count_labelled(connection, number(store), since=since, at_most=at_most)
+        assert counted == expected, (since, at_most)
+
+
+def test_only_the_newest_versions_are_judged_and_the_others_counted(store: Store) -> None:
+    """A version is a stranger's text: any number of them must not make a judgement long."""
+    known = reference()
+    for place in range(VERSIONS):
+        add(store, event(f"v{place}", version=f"v{place}", temp=0.5), received=NOW + place)
+    watched = source(store)
+    assert watched.omitted_versions() == 0
+    for place in range(VERSIONS, VERSIONS + 3):
+        add(store, event(f"v{place}", version=f"v{place}", temp=0.5), received=NOW + place)
+    newest = {f"v{place}" for place in range(3, VERSIONS + 3)}
+    with store.read() as connection:
+        listed = events.newest_versions(connection, number(store), limit=VERSIONS)
+        assert events.newest_versions(connection, number(store), limit=2) == [f"v{VERSIONS + 2}", f"v{VERSIONS + 1}"]
+        assert events.count_versions(connection, number(store)) == VERSIONS + 3
+    assert (len(listed), set(listed)) == (VERSIONS, newest)
+    assert watched.omitted_versions() == 3
+    window = Window(NOW - 1, NOW + 1)
+    assert set(watched.profiles(window, lambda _: known)) == newest
+    assert set(watched.profiles(window, lambda _: None)) == newest
+    assert watched.catch_up(store, lambda _: known, now=NOW) == VERSIONS
+    assert set(watched.profiles(window, lambda _: known)) == newest
+
+
+def test_a_version_that_comes_again_is_as_old_as_it_was(store: Store) -> None:
+    add(store, event("a", version="old"), received=NOW)
+    add(store, event("b", version="new"), received=NOW + 1)
+    add(store, event("c", version="old"), received=NOW + 2)
+    with store.read() as connection:
+        assert events.newest_versions(connection, number(store), limit=1) == ["new"]
+
+
+def test_a_model_nobody_has_heard_of_omits_no_versions(store: Store) -> None:
+    assert source(store).omitted_versions() == 0

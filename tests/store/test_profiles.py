@@ -1,0 +1,258 @@
+"""The profile of a window equals a recount of its rows at every moment, whatever came late and however it was fed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from sqlalchemy import select
+
+from monitor.profile import CategoricalBins, Profile, Reference, build_reference, profile_batch
+from monitor.profile.bins import CATEGORIES
+from monitor.records import Column, ColumnKind, EventBatch, Window
+from monitor.source._values import column
+from monitor.source.ingest import IngestSource, series_of
+from monitor.store import Store, events, profiles, schema
+from monitor.store.profiles import CursorMoved, decode_profile, encode_profile, load_reference, save_reference
+from tests.store.rows import NOW, event, opened, reference
+
+HOUR = 3600.0
+START = NOW // HOUR * HOUR
+REFERENCES = {"a": reference("a"), "b": reference("b", spread=3.0)}
+LIMITED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+def source(store: Store, bucket_seconds: int = 3600) -> IngestSource:
+    return IngestSource(store, "shop", "demand", bucket_seconds=bucket_seconds)
+
+
+def add(store: Store, *rows: Any) -> None:
+    store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=NOW))
+
+
+def recount(rows: list[Any], version: str, known: Reference, window: Window) -> Profile | None:
+    """The profile straight from the rows that were sent."""
+    held = [row for row in rows if row.version == version and window.start <= row.time < window.end]
+    if not held:
+        return None
+    features, absent, invalid = {}, {}, {}
+    bodies = [json.loads(row.body)["features"] for row in held]
+    for feature in known.columns:
+        values = [body.get(feature.name) for body in bodies]
+        features[feature.name], invalid[feature.name] = column(values, feature.kind)
+        absent[feature.name] = sum(feature.name not in body for body in bodies)
+    times = np.array([row.time for row in held])
+    return profile_batch(EventBatch(version, times, features, absent, invalid), known.bins)
+
+
+def assert_same(one: Profile | None, other: Profile | None) -> None:
+    assert (one is None) is (other is None)
+    if one is None or other is None:
+        return
+    assert (one.rows, one.first, one.last, set(one.columns)) == (
+        other.rows,
+        other.first,
+        other.last,
+        set(other.columns),
+    )
+    for name, mine in one.columns.items():
+        theirs = other.columns[name]
+        assert mine.counts.tolist() == theirs.counts.tolist(), name
+        assert (mine.missing, mine.absent, mine.unseen) == (theirs.missing, theirs.absent, theirs.unseen), name
+        assert mine.sums == pytest.approx(theirs.sums, rel=1e-12, abs=1e-9), name
+
+
+FEATURES = some.fixed_dictionaries(
+    {},
+    optional={
+        "temp": some.floats(-2, 4) | some.sampled_from([None, "warm", 10**400, True, 0]),
+        "season": some.sampled_from(["spring", "summer", "monsoon", None, 1, True]),
+        "other": some.just(1),
+    },
+)
+EVENTS = some.lists(
+    some.tuples(some.integers(0, 400), some.floats(-2 * HOUR, 5 * HOUR), some.sampled_from(["1", "2"]), FEATURES),
+    min_size=1,
+    max_size=12,
+)
+STEPS = some.lists(
+    some.tuples(some.just("insert"), EVENTS)
+    | some.tuples(some.just("catch up"), some.none())
+    | some.tuples(some.just("switch"), some.sampled_from(["a", "b"]))
+    | some.tuples(some.just("read"), some.tuples(some.integers(-2, 4), some.integers(1, 5))),
+    min_size=1,
+    max_size=14,
+)
+
+
+@LIMITED
+@given(STEPS)
+def test_a_window_equals_a_recount_of_its_rows_however_inserts_feeds_and_reads_are_interleaved(
+    steps: list[Any],
+) -> None:
+    """Late, out of order, twice, of two versions, in between two references that take turns."""
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as store:
+        watched, known, sent = source(store), REFERENCES["a"], {}
+        for what, detail in [*steps, ("read", (-2, 7))]:
+            if what == "insert":
+                rows = [event(str(i), START + offset, version, **body) for i, offset, version, body in detail]
+                for row in rows:
+                    sent.setdefault(row.event_id, row)
+                add(store, *rows)
+            elif what == "switch":
+                known = REFERENCES[detail]
+            elif what == "catch up":
+                watched.catch_up(store, lambda _, known=known: known, now=NOW)
+            else:
+                window = Window(START + detail[0] * HOUR, START + (detail[0] + detail[1]) * HOUR)
+                found = watched.profiles(window, lambda _, known=known: known)
+                for version in ("1", "2"):
+                    assert_same(found.get(version), recount(list(sent.values()), version, known, window))
+
+
+def test_every_row_is_fed_once(store: Store) -> None:
+    known = REFERENCES["a"]
+    add(store, *(event(str(place), START + place, temp=0.5) for place in range(10)))
+    watched = source(store)
+    assert watched.catch_up(store, lambda _: known, now=NOW) == 10
+    assert watched.catch_up(store, lambda _: known, now=NOW) == 0
+    add(store, event("late", START - 9 * HOUR, temp=0.5))
+    assert watched.catch_up(store, lambda _: known, now=NOW) == 1
+
+
+def test_a_changed_reference_begins_a_new_series_rebuilt_from_the_rows(store: Store) -> None:
+    rows = [event(str(place), START + place, temp=place / 10) for place in range(10)]
+    add(store, *rows)
+    watched, window = source(store), Window(START, START + HOUR)
+    for name in ("a", "b", "a"):
+        known = REFERENCES[name]
+        assert_same(watched.profiles(window, lambda _, known=known: known)["1"], recount(rows, "1", known, window))
+        watched.catch_up(store, lambda _, known=known: known, now=NOW)
+        assert_same(watched.profiles(window, lambda _, known=known: known)["1"], recount(rows, "1", known, window))
+    with store.read() as connection:
+        (cursor,) = connection.execute(select(schema.cursors)).all()
+    assert cursor.series == series_of(REFERENCES["a"], 3600)
+
+
+def test_other_buckets_begin_a_new_series(store: Store) -> None:
+    rows = [event(str(place), START + 60 * place, temp=0.5) for place in range(10)]
+    add(store, *rows)
+    known = REFERENCES["a"]
+    source(store, 3600).catch_up(store, lambda _: known, now=NOW)
+    fine, window = source(store, 60), Window(START, START + 120)
+    fine.catch_up(store, lambda _: known, now=NOW)
+    assert_same(fine.profiles(window, lambda _: known)["1"], recount(rows, "1", known, window))
+
+
+def test_profiles_outlive_their_rows(store: Store) -> None:
+    known, window = REFERENCES["a"], Window(START, START + HOUR)
+    rows = [event(str(place), START + place, temp=place / 10) for place in range(10)]
+    add(store, *rows)
+    source(store).catch_up(store, lambda _: known, now=NOW)
+    assert store.write(lambda c: events.expire_events(c, number=1, now=NOW + 11, keep=10, limit=100)) == 10
+    assert_same(source(store).profiles(window, lambda _: known)["1"], recount(rows, "1", known, window))
+
+
+def test_two_that_feed_at_once_count_nothing_twice(store: Store) -> None:
+    """The second finds the cursor moved, and adds nothing."""
+    known = REFERENCES["a"]
+    add(store, event("a", START))
+    fresh = {int(START): Profile(1, START, START, dict(known.profiles))}
+
+    def feed() -> None:
+        store.write(
+            lambda c: profiles.advance(c, 1, "1", "series", bins=known.bins, before=0, after=1, fresh=fresh, now=NOW)
+        )
+
+    feed()
+    with pytest.raises(CursorMoved):
+        feed()
+    with store.read() as connection:
+        bounds = {"start": int(START), "end": int(START) + 1}
+        (held,) = profiles.read_buckets(connection, 1, "1", "series", bins=known.bins, **bounds)
+    assert held.rows == 1
+
+
+def test_a_version_without_a_reference_is_counted_and_not_profiled(store: Store) -> None:
+    add(store, event("a", START, temp=1), event("b", START + 1, temp=2))
+    found = source(store).profiles(Window(START, START + HOUR), lambda _: None)
+    assert found == {"1": Profile(2, START, START + 1, {})}
+
+
+def test_a_model_nobody_has_heard_of_has_no_profiles(store: Store) -> None:
+    assert source(store).profiles(Window(0, NOW), lambda _: REFERENCES["a"]) == {}
+    assert source(store).newest_event(NOW) is None
+    assert list(source(store).labelled(Window(0, NOW), numeric=True)) == []
+
+
+def test_profiles_go_once_nothing_was_added_for_long_in_small_steps(store: Store) -> None:
+    known = REFERENCES["a"]
+    add(store, *(event(str(place), START + place * HOUR) for place in range(5)))
+    source(store).catch_up(store, lambda _: known, now=NOW)
+    add(store, event("late", START))
+    source(store).catch_up(store, lambda _: known, now=NOW + 10)
+    steps = [store.write(lambda c: profiles.expire_profiles(c, updated_before=NOW + 1, limit=3)) for _ in range(3)]
+    assert steps == [3, 1, 0]
+    assert list(source(store).profiles(Window(START, START + 9 * HOUR), lambda _: known)) == ["1"]
+
+
+# --- as bytes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_comes_back_as_it_was() -> None:
+    known = REFERENCES["a"]
+    whole = Profile(100, 1.5, 9.25, dict(known.profiles))
+    assert_same(decode_profile(encode_profile(whole), known.bins), whole)
+
+
+def test_a_bin_for_the_rest_comes_back_and_counts_as_before(store: Store) -> None:
+    add(store, event("a"))
+    names = np.array([f"{place:04}" for place in range(CATEGORIES + 7)] * 2, dtype=object)
+    rows = EventBatch("1", np.zeros(len(names)), {"season": names})
+    known = build_reference(rows, (Column("season", ColumnKind.CATEGORICAL),), fingerprint="many", version="1")
+    store.write(lambda c: save_reference(c, 1, known, NOW))
+    with store.read() as connection:
+        found = load_reference(connection, 1, "many")
+    assert found is not None
+    bins, drawn = found.bins["season"], known.bins["season"]
+    assert isinstance(bins, CategoricalBins)
+    assert isinstance(drawn, CategoricalBins)
+    assert (bins.has_rest, len(bins), bins.categories) == (True, CATEGORIES + 1, drawn.categories)
+    assert bins.group_names() == drawn.group_names()
+    assert found.profiles["season"].counts.tolist() == known.profiles["season"].counts.tolist()
+    later = np.array(["0000", f"{CATEGORIES + 3:04}", "never heard of", None], dtype=object)
+    profile = profile_batch(EventBatch("1", np.arange(4.0), {"season": later}), found.bins)
+    assert (profile.columns["season"].counts[-1], profile.columns["season"].unseen) == (2, 0)
+    assert_same(decode_profile(encode_profile(profile), found.bins), profile)
+
+
+def test_a_reference_comes_back_as_it_was_and_is_kept_once(store: Store) -> None:
+    add(store, event("a"))
+    known = REFERENCES["b"]
+    for _ in range(2):
+        store.write(lambda c: save_reference(c, 1, known, NOW))
+    with store.read() as connection:
+        found = load_reference(connection, 1, "b")
+        assert load_reference(connection, 1, "c") is None
+    assert found is not None
+    assert (found.fingerprint, found.version, found.rows, found.columns) == ("b", "1", 100, known.columns)
+    for name in ("temp", "season"):
+        assert found.bins[name].groups.tolist() == known.bins[name].groups.tolist()
+        assert found.bins[name].group_names() == known.bins[name].group_names()
+        assert found.profiles[name].counts.tolist() == known.profiles[name].counts.tolist()
+        assert found.profiles[name].missing == known.profiles[name].missing
+    assert found.bins["temp"].edges.tolist() == known.bins["temp"].edges.tolist()
+    assert {type(bins.kind) for bins in found.bins.values()} == {ColumnKind}
