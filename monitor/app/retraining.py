@@ -230,7 +230,7 @@ class Retrainings:
             if row.state in ("requested", "accepted") and version != row.version:
                 patience = self._patience(app, model)
                 watch.change_retraining(
-                    connection, row.key, state="deployed", new_version=version, deadline=now + patience
+                    connection, row.key, state="deployed", new_version=version, deployed=now, deadline=now + patience
                 )
                 step = Told(app, model, "deployed", f"version {version} was seen", key=row.key)
                 self._write(connection, step, now, version=row.version, new_version=version)

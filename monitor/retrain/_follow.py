@@ -28,7 +28,7 @@ def judge_outcome(row: KeptRetraining, result: CheckResult, *, windows: int) -> 
     if result.check != row.cause or row.new_version is None:
         return None
     if row.new_version not in result.versions:
-        if result.versions and result.verdict is not Verdict.NO_DATA:
+        if is_replaced(row, result):
             return Step("not_recovered", f"version {row.new_version} is no longer in use")
         return None
     if is_breached(row, result):
@@ -39,6 +39,14 @@ def judge_outcome(row: KeptRetraining, result: CheckResult, *, windows: int) -> 
     if about and all(finding.verdict is Verdict.OK for finding in about):
         return Step("recovered", f"{row.cause} is ok again with version {row.new_version}")
     return None
+
+
+def is_replaced(row: KeptRetraining, result: CheckResult) -> bool:
+    """Whether a result that does not count the new version tells of its end, and not of the time before it came."""
+    if not result.versions or result.verdict is Verdict.NO_DATA:
+        return False
+    seen_before = any(finding.version == row.new_version and finding.superseded for finding in result.findings)
+    return seen_before or result.window.start >= row.deployed
 
 
 def is_breached(row: KeptRetraining, result: CheckResult) -> bool:

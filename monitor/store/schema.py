@@ -178,6 +178,7 @@ retrainings = Table(
     Column("requested", Float, nullable=False),
     Column("deadline", Float, nullable=False),
     Column("new_version", String),
+    Column("deployed", Float, nullable=False, default=0.0),  # when the new version was first seen
     # Windows in which the new version was breached, and the end of the last of them.
     Column("breaches", Integer, nullable=False, default=0),
     Column("breached_until", Float, nullable=False, default=0.0),

@@ -366,6 +366,7 @@ class KeptRetraining:
     body: dict[str, Any]
     breaches: int = 0
     breached_until: float = 0.0
+    deployed: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The retraining as it appears wherever retrainings are shown as JSON."""

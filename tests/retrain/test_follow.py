@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from monitor.records import CheckResult, Finding, Verdict, Window
@@ -61,6 +63,14 @@ def said(*verdicts: tuple[str, Verdict], check: str = "performance", versions: s
 def test_what_a_result_says_about_the_new_version(result: CheckResult, breaches: int, step: Step | None) -> None:
     row = retraining(state="deployed", new_version="2", breaches=breaches)
     assert judge_outcome(row, result, windows=2) == step
+
+
+def test_a_window_from_before_the_new_version_does_not_say_that_it_is_gone() -> None:
+    row = retraining(state="deployed", new_version="2", deployed=WINDOW.start + 1)
+    assert judge_outcome(row, said(("1", BREACHED)), windows=2) is None
+    rolled_back = said(("1", BREACHED), ("2", OK), versions="1")
+    superseded = replace(rolled_back.findings[1], superseded=True)
+    assert judge_outcome(row, replace(rolled_back, findings=(rolled_back.findings[0], superseded)), windows=2) == GONE
 
 
 def test_before_a_new_version_is_known_nothing_is_said() -> None:
