@@ -81,6 +81,17 @@ class Verdict(StrEnum):
 class ColumnKind(StrEnum):
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
+    VECTOR = "vector"
+    TEXT = "text"
+
+
+class Role(StrEnum):
+    """What a column is to its model."""
+
+    FEATURE = "feature"
+    PREDICTION = "prediction"
+    SCORE = "score"
+    LABEL = "label"
 
 
 UNVERSIONED = "unversioned"  # the version of an event that names none
@@ -138,11 +149,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A feature as it is judged: its name, its kind and its weight among the features (None: not said)."""
+    """A column as it is judged: its name, its kind and, of a feature, its weight among the features (None: not said).
+
+    A column of another role than a feature's is named by its role.
+    """
 
     name: str
     kind: ColumnKind
     importance: float | None = None
+    role: Role = Role.FEATURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +203,39 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """One side of a comparison on fine bins, without missing and unseen rows. Leading axes, if any, are repetitions.
+
+    Attributes:
+        counts: rows per bin, shape (..., k); whole numbers, or shares of rows where a reference is a weighted one.
+        means: mean of the values in each bin, shape (..., k) or (k,); in an empty bin any number inside it.
+        widths: width of each bin, shape (k,); the outer ones end at the smallest and the largest value of both sides.
+        spread: standard deviation of the reference's values; 0 for a constant.
+    """
+
+    counts: FloatArray | IntArray
+    means: FloatArray
+    widths: FloatArray
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
 class Statistic:
     """What a statistic says of itself. Its name is its file's; where the verdict falls is decided elsewhere, once.
 
-    `compute` takes, by family: drift, two count vectors on the same bins (reference, current); performance, two arrays of
-    one length (label, prediction); quality, the counts of one column as keywords. It raises `NoData` on empty input.
+    `compute` raises `NoData` on empty input. By family it takes: performance, two arrays of one length (label,
+    prediction); quality, the counts of one column as keywords; drift, a reference and a current side, as `needs` says:
+
+    - `counts`: two count vectors on the same groups of bins, shape (..., k), missing and unseen rows in the last two places;
+    - `histogram`: two `Histogram`s on the same fine bins. Like counts, these are mergeable;
+    - `rows`: two two-dimensional arrays of rows, and a seeded generator. These are not, and run in a process of their own.
+
+    Attributes:
+        default_material: of drift, the effect below which nobody is alerted.
+        null: of drift, what its values follow when nothing has changed: the G-test's weighted sum of chi-squares on the
+            same counts, Kolmogorov's distribution, or nothing that is known: then the reference is resampled.
+        rate: of drift, unchanged data score in proportion to (1/n + 1/N) ** rate for n current and N reference rows.
+        exact: of drift on histograms, the same from the two arrays of values.
     """
 
     name: str
@@ -202,8 +245,13 @@ class Statistic:
     low: float
     high: float
     worse: Direction
-    compute: Callable[..., float]
+    compute: Callable[..., Any]
     default_threshold: float | None = None
+    default_material: float | None = None
+    needs: Literal["counts", "histogram", "rows"] = "counts"
+    null: Literal["g_test", "kolmogorov", "resampled"] = "resampled"
+    rate: float = 1.0
+    exact: Callable[[FloatArray, FloatArray], float] | None = None
 
     def is_breach(self, value: float, threshold: float) -> bool:
         """Whether a value lies beyond its threshold; on the threshold it is still ok."""
@@ -218,6 +266,9 @@ class Finding:
     """One result row of a check. `rows` are the rows judged (for performance: those with a label).
 
     `superseded` marks a version that another one has replaced within the window: it is told, and alerts nobody.
+    `p_value` is how often unchanged data would score as much or more, `calibration` how that is known, `material` the effect
+    below which nothing alerts, `threshold` the value beyond which both keys turn. `impact` is a feature's importance ×
+    (value / material): what to look at first.
     """
 
     app: str
@@ -237,6 +288,10 @@ class Finding:
     reference_rows: int | None = None
     provisional: bool = False
     superseded: bool = False
+    p_value: float | None = None
+    calibration: str | None = None
+    material: float | None = None
+    impact: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The finding as it appears wherever findings are shown as JSON."""

@@ -17,7 +17,6 @@ from monitor.app.exposition import expose_alerts, expose_config, expose_effects,
 from monitor.app.intake import VersionLabels, count_taken, intake
 from monitor.app.jobs import AppLook, Housekeeping, ModelJudgement, Results
 from monitor.app.recording import Effects, Recorder
-from monitor.check import next_due_time
 from monitor.config import Config, ConfigError, Loaded, load
 from monitor.memory import settle
 from monitor.metrics import Metrics
@@ -27,6 +26,7 @@ from monitor.store import Store, StoreError, watch
 from monitor.version import VERSION
 from monitor.web._ingest import Accepted, Batch
 from monitor.web._outside import OutsideAlert, decision
+from monitor.windows import next_due_time
 
 log = logging.getLogger(__name__)
 

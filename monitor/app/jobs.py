@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from monitor import registry
 from monitor.app.exposition import expose_effects, expose_findings, expose_run
 from monitor.app.recording import Effects, Recorder
-from monitor.check import References, bucket_seconds, judge_model, newest_due, newest_matured, window_seconds
+from monitor.check import References, judge_model
 from monitor.child import ChildFailed, in_child
 from monitor.config import Loaded, Model, PluginSpec
 from monitor.memory import give_back
@@ -28,6 +28,7 @@ from monitor.source._reference import read_reference, reference_key
 from monitor.source.ingest import IngestSource
 from monitor.store import Store, StoreError, events, watch
 from monitor.store.profiles import expire_profiles, load_reference, save_reference
+from monitor.windows import bucket_seconds, newest_due, newest_matured, window_seconds
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from monitor.check import window_seconds
 from monitor.config import Loaded, Model
 from monitor.records import (
     Alert,
@@ -27,6 +26,7 @@ from monitor.records import (
 from monitor.retrain import GuardContext, Refusal, first_refusal, guards_of, is_breached, judge_outcome
 from monitor.store import events, watch
 from monitor.store.watch import KeptResult, KeptRetraining
+from monitor.windows import window_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,9 @@ what is a breach: `monitor.check._verdict` does, for all of them alike.
 
 from monitor.check._context import Context, References
 from monitor.check._judge import judge_model
-from monitor.check._windows import (
-    bucket_seconds,
-    newest_due,
-    newest_holding,
-    newest_matured,
-    next_due_time,
-    window_seconds,
-)
 
 __all__ = [
     "Context",
     "References",
-    "bucket_seconds",
     "judge_model",
-    "newest_due",
-    "newest_holding",
-    "newest_matured",
-    "next_due_time",
-    "window_seconds",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
-from monitor.check._windows import bucket_seconds
 from monitor.config import Model
 from monitor.profile import Profile, Reference
 from monitor.records import Finding, NoData, Verdict, Window
 from monitor.source import EventSource, SourceError
+from monitor.windows import bucket_seconds
 
 
 class References:

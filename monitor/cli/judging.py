@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from monitor import registry
-from monitor.check import References, bucket_seconds, judge_model, newest_due, newest_holding
+from monitor.check import References, judge_model
 from monitor.config import Loaded, Model
 from monitor.records import CheckResult, Finding, Verdict, Window
 from monitor.source import EventSource, SourceError
 from monitor.source._reference import read_reference
 from monitor.source.ingest import IngestSource
 from monitor.store import StoreError, open_for_reading
+from monitor.windows import bucket_seconds, newest_due, newest_holding
 
 
 def judge_once(loaded: Loaded, *, now: float) -> list[CheckResult]:

@@ -6,11 +6,12 @@ A source is a module with `Options`, `ROLES` (what it can be: `reference`, `pred
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from monitor.profile import Profile, Reference
-from monitor.records import LabelledBatch, Window
+from monitor.records import Column, EventBatch, LabelledBatch, Window
 
 
 class SourceError(Exception):
@@ -26,8 +27,11 @@ class EventSource(Protocol):
     def profiles(self, window: Window, references: ReferenceFor) -> Mapping[str, Profile]:
         """The profile of a window by version, each on the bins of its reference (no columns where it has none)."""
 
-    def labelled(self, window: Window, *, numeric: bool) -> Iterator[LabelledBatch]:
-        """The window's predictions whose label has come, in batches, in any order."""
+    def rows(self, window: Window, columns: Sequence[Column], *, limit: int) -> Mapping[str, EventBatch]:
+        """Raw rows of a window by version, in order of event time: at most `limit` of each, evenly spread over the window."""
+
+    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
+        """The window's predictions whose label has come by an instant, in batches, in any order."""
 
 
 ReferenceFor = Callable[[str], Reference | None]

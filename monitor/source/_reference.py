@@ -8,6 +8,7 @@ from monitor import registry
 from monitor.config import Model
 from monitor.profile import Reference, build_reference
 from monitor.records import fingerprint
+from monitor.windows import window_seconds
 
 
 def reference_key(model: Model, version: str, directory: Path) -> tuple[str, str | None] | None:
@@ -42,4 +43,6 @@ def read_reference(model: Model, version: str, directory: Path) -> Reference | N
     module = registry.load("source", model.reference.type)
     options = module.for_version(model.reference.options, version, directory) if own else model.reference.options
     batch, columns, named = module.read_reference(options, model, directory)
-    return build_reference(batch, columns, fingerprint=key, version=own or named)
+    return build_reference(
+        batch, columns, fingerprint=key, version=own or named, window_seconds=window_seconds(model.windows)
+    )

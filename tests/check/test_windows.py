@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as some
 
-from monitor.check import bucket_seconds, newest_due, newest_holding, newest_matured, next_due_time, window_seconds
 from monitor.config import Windows
 from monitor.records import Window, instant
+from monitor.windows import bucket_seconds, newest_due, newest_holding, newest_matured, next_due_time, window_seconds
 from tests.check.windows_given import DAY, HOUR, made, windows
 
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
