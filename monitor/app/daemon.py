@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 
 from monitor.alert.rules import RULES
 from monitor.app.deliveries import Deliveries
-from monitor.app.exposition import expose_alerts, expose_config, expose_effects, forget_unconfigured
 from monitor.app.intake import VersionLabels, count_taken, intake
 from monitor.app.jobs import AppLook, Housekeeping, ModelJudgement, Results
-from monitor.app.recording import Effects, Recorder
 from monitor.config import Config, ConfigError, Loaded, load
+from monitor.consequences.configured import expose_config, forget_unconfigured
+from monitor.consequences.exposition import expose_alerts, expose_effects
+from monitor.consequences.recording import Effects, Recorder
 from monitor.memory import settle
 from monitor.metrics import Metrics
 from monitor.records import iso

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from monitor import registry
-from monitor.app.recording import Effects
-from monitor.app.retraining import Told, request_from_json
 from monitor.config import Config
+from monitor.consequences.recording import Effects
+from monitor.consequences.retraining import Told, request_from_json
 from monitor.metrics import Metrics
 from monitor.notify import _wire
 from monitor.records import Outcome, OutcomeKind

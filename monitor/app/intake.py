@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from monitor.app.recording import Effects, Recorder
+from monitor.consequences.recording import Effects, Recorder
 from monitor.metrics import Metrics
 from monitor.store import events
 from monitor.store.events import Taken

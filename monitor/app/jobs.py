@@ -14,16 +14,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from monitor import registry
-from monitor.app.exposition import expose_effects, expose_findings, expose_run
-from monitor.app.recording import Effects, Recorder
-from monitor.check import References, judge_model
+from monitor.check import Calibrations, References, judge_model
 from monitor.child import ChildFailed, in_child
 from monitor.config import Loaded, Model, PluginSpec
+from monitor.consequences.exposition import expose_effects, expose_judgement, expose_run
+from monitor.consequences.recording import Effects, Recorder
 from monitor.memory import give_back
 from monitor.metrics import Metrics
 from monitor.profile import Reference
 from monitor.records import CheckResult, Family, Finding, Reading, Sample, Verdict, Window
 from monitor.source import SourceError
+from monitor.source._open import open_events
 from monitor.source._reference import read_reference, reference_key
 from monitor.source.ingest import IngestSource
 from monitor.store import Store, StoreError, events, watch
@@ -146,8 +147,15 @@ def judge_files(
     source = registry.load("source", model.predictions.type).open_source(
         model.predictions, model.labels, model, directory
     )
-    references = References(lambda version: read_reference(model, version, directory))
+    references = References(lambda version: read_reference(model, version, directory, source, now=now))
     return judge_model(app, model, window, source, references, now=now, matured=matured)
+
+
+def read_in_child(
+    app: str, model: Model, version: str, directory: Path, data_dir: Path, now: float
+) -> Reference | None:
+    """Read a reference, from its files or from the model's own predictions; runs in a child process."""
+    return read_reference(model, version, directory, open_events(app, model, directory, data_dir), now=now)
 
 
 class ModelJudgement:
@@ -155,9 +163,10 @@ class ModelJudgement:
 
     def __init__(self, app: str, model: Model, loaded: Loaded, results: Results) -> None:
         self.app, self.model, self.results = app, model, results
-        self.directory = loaded.directory
+        self.directory, self.data_dir = loaded.directory, loaded.data_dir
         self.feature_limit = loaded.config.metrics.features
         self._references: dict[str, Reference] = {}
+        self._calibrations = Calibrations(self._with_stretches)
 
     def run(self) -> None:
         """Judge once, and record every check's result."""
@@ -174,13 +183,10 @@ class ModelJudgement:
         seconds = (time.perf_counter() - started) / max(len(judged), 1)
         for result in judged:
             self.results.take(result, seconds)
-        self.results.show(lambda: self._expose(judged))
-
-    def _expose(self, judged: list[CheckResult]) -> None:
-        features = self._shown_features(judged)
-        for result in judged:
-            expose_findings(self.results.metrics, result, features=features)
-        self._expose_versions(judged)
+        shown = partial(
+            expose_judgement, self.results.metrics, self.app, self.model, judged, features=self.feature_limit
+        )
+        self.results.show(shown)
 
     def _judge(self, window: Window, now: float) -> list[CheckResult]:
         mature = self.model.labels.mature if self.model.labels else 0.0
@@ -189,7 +195,7 @@ class ModelJudgement:
             return in_child(judge_files, self.app, self.model, self.directory, window, matured, now)
         store = self.results.store
         source = IngestSource(store, self.app, self.model.name, bucket_seconds=bucket_seconds(self.model.windows))
-        references = References(self._reference)
+        references = References(self._reference, self._calibrations)
         source.catch_up(store, references, now=now)
         self._count_versions(source)
         return judge_model(self.app, self.model, window, source, references, now=now, matured=matured)
@@ -209,51 +215,26 @@ class ModelJudgement:
             with self.results.store.read() as connection:
                 reference = load_reference(connection, number, key)
             if reference is None:
-                reference = in_child(read_reference, self.model, version, self.directory)
+                now = self.results.now()
+                reference = in_child(read_in_child, self.app, self.model, version, self.directory, self.data_dir, now)
                 assert reference is not None  # it has a key
-                kept, now = reference, self.results.now()
+                kept = reference
                 self.results.store.write(lambda c: save_reference(c, number, kept, now))
             self._references[key] = reference
         return self._references[key]
 
+    def _with_stretches(self, reference: Reference) -> Reference:
+        """A reference as it was kept, with its stretches: they are only needed while it is calibrated."""
+        with self.results.store.read() as connection:
+            number = events.find_model(connection, self.app, self.model.name)
+            assert number is not None  # its references are kept under it
+            found = load_reference(connection, number, reference.fingerprint, stretches=True)
+        assert found is not None
+        return found
+
     def _failed(self, check: str, window: Window, reason: str) -> CheckResult:
         finding = Finding(self.app, check, check, Verdict.ERROR, reason, window, model=self.model.name)
         return CheckResult(self.app, self.model.name, check, Verdict.ERROR, reason, window, 0, (finding,))
-
-    def _shown_features(self, judged: list[CheckResult]) -> frozenset[str] | None:
-        """The features within the budget of series: the most important first, then in the reference's order."""
-        names = dict.fromkeys(f.feature for result in judged for f in result.findings if f.feature is not None)
-        declared = self.model.features or {}
-        weights = {name: (declared[name].importance or 0.0) if name in declared else 0.0 for name in names}
-        shown = sorted(names, key=lambda name: -weights[name])[: self.feature_limit]
-        omitted = len(names) - len(shown)
-        self.results.metrics.set("anchorwatch_feature_series_omitted", omitted, app=self.app, model=self.model.name)
-        return frozenset(shown) if omitted else None
-
-    def _expose_versions(self, judged: list[CheckResult]) -> None:
-        found: dict[str, str | None] = {}
-        for result in judged:
-            for finding in result.findings:
-                if finding.version is not None and not finding.superseded:
-                    found.setdefault(finding.version, finding.reference_version)
-                    found[finding.version] = found[finding.version] or finding.reference_version
-        if not found and any(result.verdict is Verdict.ERROR for result in judged):
-            return
-        samples = [
-            Sample(
-                "anchorwatch_model_info",
-                {
-                    "app": self.app,
-                    "model": self.model.name,
-                    "version": version,
-                    "task": self.model.task,
-                    "reference": reference or "",
-                },
-                1,
-            )
-            for version, reference in found.items()
-        ]
-        self.results.metrics.swap(["anchorwatch_model_info"], samples, app=self.app, model=self.model.name)
 
 
 class Housekeeping:

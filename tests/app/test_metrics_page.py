@@ -7,10 +7,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.app.exposition import expose_config, expose_effects, expose_findings, expose_run
-from monitor.app.recording import Effects
-from monitor.app.retraining import Told
 from monitor.config import load
+from monitor.consequences.configured import expose_config
+from monitor.consequences.exposition import expose_effects, expose_findings, expose_run
+from monitor.consequences.recording import Effects
+from monitor.consequences.retraining import Told
 from monitor.metrics import Metrics
 from monitor.records import CheckResult, Finding, Sample, Verdict, Window
 

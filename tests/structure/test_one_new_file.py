@@ -22,11 +22,12 @@ import numpy as np
 from monitor.records import Direction, Statistic
 
 def largest_gap(reference, current):
-    return float(np.abs(reference / reference.sum() - current / current.sum()).max())
+    p, q = reference / reference.sum(-1, keepdims=True), current / current.sum(-1, keepdims=True)
+    return np.abs(p - q).max(-1)
 
 STATISTIC = Statistic(
     name="largest_gap", family="drift", applies_to=frozenset({"numeric"}), unit="ratio", low=0.0, high=1.0,
-    worse=Direction.HIGHER_IS_WORSE, compute=largest_gap, default_threshold=0.1,
+    worse=Direction.HIGHER_IS_WORSE, compute=largest_gap, default_material=0.1, rate=0.5,
 )
 ''',
     "collect/file_age.py": '''
@@ -207,4 +208,7 @@ def test_a_new_statistic_is_used_by_a_check(copy: Path) -> None:
     assert done.returncode == 1, done.stderr
     findings = json.loads(done.stdout)["findings"]
     found = [row for row in findings if row["statistic"] == "largest_gap"]
-    assert [(row["feature"], row["verdict"], row["threshold"]) for row in found] == [("temp", "breached", 0.1)]
+    assert [(row["feature"], row["verdict"], row["material"]) for row in found if row["feature"] == "temp"] == [
+        ("temp", "breached", 0.1)
+    ]
+    assert all(row["p_value"] is not None for row in found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -27,6 +27,8 @@ from monitor.retrain import GuardContext, Refusal, first_refusal, guards_of, is_
 from monitor.store import events, watch
 from monitor.store.watch import KeptResult, KeptRetraining
 from monitor.windows import window_seconds
+
+CountLabels = Callable[[str, str, float, int], int]  # app, model, since, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,23 @@ def request_from_json(row: Mapping[str, Any]) -> RetrainingRequest:
 
 
 class Retrainings:
-    """The retrainings of one configuration. Every method is part of a transaction of the store's writer."""
+    """The retrainings of one configuration. Every method is part of a transaction of the store's writer.
 
-    def __init__(self, loaded: Loaded, rules: Iterable[Rule], *, store_created: float) -> None:
+    `count_labels` counts a model's labelled predictions since an event time, where they are not in this store.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        rules: Iterable[Rule],
+        *,
+        store_created: float,
+        count_labels: CountLabels | None = None,
+    ) -> None:
         self.loaded = loaded
         self.rules = {rule.name: rule for rule in rules}
         self.store_created = store_created
+        self._count_labels = count_labels
         self._models: dict[tuple[str, str], Model] = {
             (app.name, model.name): model for app, model in loaded.config.models()
         }
@@ -173,6 +186,8 @@ class Retrainings:
         """Labelled predictions since the newest retraining was asked for; counting ends at `at_most`."""
         if model.labels is not None and model.labels.type == "ingest":
             since = history[0].requested if history else 0.0
+            if self._count_labels is not None:
+                return self._count_labels(app, model.name, since, at_most)
             number = events.model_id(connection, app, model.name)
             return events.count_labelled(connection, number, since=since, at_most=at_most)
         # Labels outside the store are only counted by the check that reads them.
@@ -226,7 +241,7 @@ class Retrainings:
     def version_seen(self, connection: Connection, app: str, model: str, version: str, now: float) -> list[Told]:
         """A version has been seen for the first time: it may be what a retraining has brought."""
         told = []
-        for row in watch.model_retrainings(connection, app, model):
+        for row in _unfinished(connection, app, model):
             if row.state in ("requested", "accepted") and version != row.version:
                 patience = self._patience(app, model)
                 watch.change_retraining(
@@ -254,7 +269,7 @@ class Retrainings:
         if model is None or model.retraining is None:
             return []
         told = []
-        for row in watch.model_retrainings(connection, result.app, model.name):
+        for row in _unfinished(connection, result.app, model.name):
             if row.state != "deployed":
                 continue
             judged = row
@@ -269,7 +284,7 @@ class Retrainings:
 
     def delivered(self, connection: Connection, key: str, *, state: str, reason: str, now: float) -> list[Told]:
         """The trigger has taken the request (`accepted`) or refused it for good (`failed`)."""
-        for row in watch.all_retrainings(connection):
+        for row in watch.unfinished_retrainings(connection):
             if row.key == key and row.state == "requested":
                 if state == "failed":
                     return [self._finish(connection, row, state, reason, now)]
@@ -299,6 +314,12 @@ class Retrainings:
     def _write(self, connection: Connection, told: Told, now: float, **more: Any) -> None:
         data = {"id": told.key, "state": told.state, "reason": told.reason, "guard": told.guard, **more}
         watch.write_ledger(connection, "retraining", app=told.app, model=told.model, at=now, data=data)
+
+
+def _unfinished(connection: Connection, app: str, model: str) -> list[KeptRetraining]:
+    """The retrainings of a model whose end is not known yet, the newest first."""
+    rows = [row for row in watch.unfinished_retrainings(connection) if (row.app, row.model) == (app, model)]
+    return sorted(rows, key=lambda row: -row.requested)
 
 
 def _subject(alert: Alert) -> tuple[str | None, str | None, str | None]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from monitor.alert.lifecycle import due_again, evaluate
-from monitor.app.retraining import Retrainings, Told
 from monitor.config import App, Loaded
+from monitor.consequences.retraining import CountLabels, Retrainings, Told
 from monitor.notify import _routing, _wire
 from monitor.records import Alert, AlertState, Change, ChangeReason, CheckResult, Rule, fingerprint
 from monitor.store import events, watch
@@ -43,13 +43,20 @@ class Recorder:
     """What follows from results under one configuration. Its methods run in the store's writer, each in one transaction."""
 
     def __init__(
-        self, loaded: Loaded, rules: Iterable[Rule], *, now: Callable[[], float], store_created: float, url: str
+        self,
+        loaded: Loaded,
+        rules: Iterable[Rule],
+        *,
+        now: Callable[[], float],
+        store_created: float,
+        url: str,
+        count_labels: CountLabels | None = None,
     ) -> None:
         self.loaded = loaded
         self.rules = adjusted(rules, loaded)
         self.now = now
         self.url = url
-        self.retrainings = Retrainings(loaded, self.rules, store_created=store_created)
+        self.retrainings = Retrainings(loaded, self.rules, store_created=store_created, count_labels=count_labels)
         self._apps: dict[str, App] = {app.name: app for app in loaded.config.apps}
 
     @property

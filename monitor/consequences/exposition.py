@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from monitor import registry
-from monitor.app.recording import Effects
-from monitor.config import Config, Loaded
+from monitor.config import Model
+from monitor.consequences.recording import Effects
 from monitor.metrics import Metrics
 from monitor.records import AlertState, CheckResult, Finding, Sample, Verdict
-from monitor.registry import known
 
+_PARTS = ("score", "threshold", "floor", "p_value", "calibration", "breached")
+_SHARE = "anchorwatch_model_drift_share"
 _DRIFT = (
-    "anchorwatch_feature_drift_score",
-    "anchorwatch_feature_drift_threshold",
-    "anchorwatch_feature_drift_breached",
+    *(f"anchorwatch_{what}_drift_{part}" for what in ("feature", "model_prediction", "model_label") for part in _PARTS),
+    "anchorwatch_feature_drift_impact",
+    _SHARE,
+    f"{_SHARE}_threshold",
+    f"{_SHARE}_breached",
 )
 _PERFORMANCE = (
     "anchorwatch_model_performance",
@@ -31,7 +32,8 @@ _QUALITY = (
     "anchorwatch_feature_quality_breached",
 )
 _RATIOS = {"missing_ratio": "anchorwatch_feature_missing_ratio", "unseen_ratio": "anchorwatch_feature_unseen_ratio"}
-FAMILIES = {"drift": _DRIFT, "performance": _PERFORMANCE, "quality": _QUALITY}
+_MULTIVARIATE = tuple(f"anchorwatch_model_multivariate_drift_{part}" for part in _PARTS)
+FAMILIES = {"drift": _DRIFT, "multivariate": _MULTIVARIATE, "performance": _PERFORMANCE, "quality": _QUALITY}
 CHECK_GAUGES = (
     "anchorwatch_check_state",
     "anchorwatch_check_rows",
@@ -70,6 +72,48 @@ def expose_run(
         metrics.set("anchorwatch_check_last_success_timestamp_seconds", last_success, **subject)
 
 
+def expose_judgement(metrics: Metrics, app: str, model: Model, judged: Sequence[CheckResult], *, features: int) -> None:
+    """The results of all of a model's checks on its newest window; `features` is the budget of series."""
+    shown = _shown_features(metrics, app, model, judged, features)
+    for result in judged:
+        expose_findings(metrics, result, features=shown)
+    _expose_versions(metrics, app, model, judged)
+
+
+def _shown_features(
+    metrics: Metrics, app: str, model: Model, judged: Sequence[CheckResult], limit: int
+) -> frozenset[str] | None:
+    """The features within the budget of series: the most important first, then in the reference's order."""
+    names = dict.fromkeys(f.feature for result in judged for f in result.findings if f.feature is not None)
+    declared = model.features or {}
+    weights = {name: (declared[name].importance or 0.0) if name in declared else 0.0 for name in names}
+    shown = sorted(names, key=lambda name: -weights[name])[:limit]
+    omitted = len(names) - len(shown)
+    metrics.set("anchorwatch_feature_series_omitted", omitted, app=app, model=model.name)
+    return frozenset(shown) if omitted else None
+
+
+def _expose_versions(metrics: Metrics, app: str, model: Model, judged: Sequence[CheckResult]) -> None:
+    found: dict[str, str | None] = {}
+    for result in judged:
+        for finding in result.findings:
+            if finding.version is not None and not finding.superseded:
+                found.setdefault(finding.version, finding.reference_version)
+                found[finding.version] = found[finding.version] or finding.reference_version
+    if not found and any(result.verdict is Verdict.ERROR for result in judged):
+        return
+    subject = {"app": app, "model": model.name}
+    samples = [
+        Sample(
+            "anchorwatch_model_info",
+            {**subject, "version": version, "task": model.task, "reference": reference or ""},
+            1,
+        )
+        for version, reference in found.items()
+    ]
+    metrics.swap(["anchorwatch_model_info"], samples, **subject)
+
+
 def expose_findings(metrics: Metrics, result: CheckResult, *, features: frozenset[str] | None) -> None:
     """The findings of a model's check; `features` are those within the budget of series (None: all).
 
@@ -103,11 +147,37 @@ def _valued(name: str, labels: Mapping[str, str], value: float | None) -> list[S
 
 
 def _drift(finding: Finding) -> list[Sample]:
-    if finding.feature is None:
-        return []
-    labels = _labels(finding, feature=finding.feature, statistic=finding.statistic)
-    score = _valued("anchorwatch_feature_drift_score", labels, finding.value)
-    return [*score, *_judged("anchorwatch_feature_drift", finding, labels)]
+    statistic = finding.statistic
+    if finding.subject == "model":
+        if statistic != "drift_share":  # nothing is known, not even which features there are
+            return []
+        labels = _labels(finding)
+        return [*_valued(_SHARE, labels, finding.value), *_judged(_SHARE, finding, labels)]
+    if finding.subject == "label":
+        return _drifted("anchorwatch_model_label_drift", finding, _labels(finding, statistic=statistic))
+    name = str(finding.feature)
+    if finding.subject == "prediction":
+        return _drifted(
+            "anchorwatch_model_prediction_drift", finding, _labels(finding, output=name, statistic=statistic)
+        )
+    labels = _labels(finding, feature=name, statistic=statistic)
+    impact = _valued("anchorwatch_feature_drift_impact", labels, finding.impact)
+    return [*_drifted("anchorwatch_feature_drift", finding, labels), *impact]
+
+
+def _multivariate(finding: Finding) -> list[Sample]:
+    labels = _labels(finding, columns=finding.feature or "all", statistic=finding.statistic)
+    return _drifted("anchorwatch_model_multivariate_drift", finding, labels)
+
+
+def _drifted(prefix: str, finding: Finding, labels: Mapping[str, str]) -> list[Sample]:
+    samples = [*_valued(f"{prefix}_score", labels, finding.value), *_judged(prefix, finding, labels)]
+    if finding.value is not None:
+        samples += _valued(f"{prefix}_floor", labels, finding.material)
+        samples += _valued(f"{prefix}_p_value", labels, finding.p_value)
+        if finding.calibration is not None:
+            samples.append(Sample(f"{prefix}_calibration", {**labels, "calibration": finding.calibration}, 1.0))
+    return samples
 
 
 def _performance(finding: Finding) -> list[Sample]:
@@ -129,7 +199,7 @@ def _quality(finding: Finding) -> list[Sample]:
     return [*shown, *_judged("anchorwatch_feature_quality", finding, labels)]
 
 
-_SAMPLES = {"drift": _drift, "performance": _performance, "quality": _quality}
+_SAMPLES = {"drift": _drift, "multivariate": _multivariate, "performance": _performance, "quality": _quality}
 
 
 def expose_effects(metrics: Metrics, effects: Effects) -> None:
@@ -165,61 +235,3 @@ def expose_alerts(metrics: Metrics, live: Iterable[Any]) -> None:
             counts[key] = counts.get(key, 0) + (alert.state is state)
     samples = [Sample("anchorwatch_alerts", dict(key), count) for key, count in counts.items()]
     metrics.swap(["anchorwatch_alerts"], samples)
-
-
-Check = tuple[str, str | None, str]
-
-
-def expose_config(metrics: Metrics, loaded: Loaded, *, checks: Iterable[Check], gone: Iterable[Check]) -> None:
-    """What is configured: its checks without a result yet, its counters at 0; what no longer is goes off the page."""
-    metrics.withdraw(["anchorwatch_config_info", "anchorwatch_app_info"])
-    metrics.set("anchorwatch_config_info", 1, hash=loaded.hash)
-    metrics.set("anchorwatch_config_last_reload_successful", 1)
-    metrics.set("anchorwatch_config_last_reload_success_timestamp_seconds", time.time())
-    for app in loaded.config.apps:
-        metrics.set("anchorwatch_app_info", 1, app=app.name, owner=app.owner, runbook=app.runbook)
-    for app_name, model_name, check in gone:
-        metrics.withdraw(CHECK_GAUGES, app=app_name, model=model_name or "", check=check)
-    for app_name, model_name, check in checks:
-        expose_state(metrics, app_name, model_name, check, Verdict.NO_DATA)
-    for receiver in loaded.config.alerting.receivers:
-        for name in ("attempts", "failures", "dropped"):
-            metrics.add(f"anchorwatch_notification_{name}_total", 0, receiver=receiver.name)
-    for app, model in loaded.config.models():
-        _expose_zeros(metrics, app.name, model.name, guarded=model.retraining is not None)
-
-
-def _expose_zeros(metrics: Metrics, app: str, model: str, *, guarded: bool) -> None:
-    """Counters at 0 from the start, so that their first increase is seen."""
-    metrics.add("anchorwatch_model_labels_total", 0, app=app, model=model)
-    for kind in ("predictions", "labels"):
-        for name in ("records", "duplicates"):
-            metrics.add(f"anchorwatch_ingest_{name}_total", 0, app=app, model=model, kind=kind)
-    if guarded:
-        metrics.add("anchorwatch_retraining_requests_total", 0, app=app, model=model)
-        metrics.add("anchorwatch_retraining_failures_total", 0, app=app, model=model)
-        for guard in known("guard"):
-            metrics.add("anchorwatch_retraining_refusals_total", 0, app=app, model=model, guard=guard)
-        for outcome in OUTCOMES:
-            metrics.add("anchorwatch_retraining_outcomes_total", 0, app=app, model=model, outcome=outcome)
-
-
-def forget_unconfigured(metrics: Metrics, old: Loaded, fresh: Config) -> None:
-    """Take the series of the apps, probes and models that are no longer configured off the page."""
-    apps = {app.name: app for app in fresh.apps}
-    models = {(app.name, model.name) for app, model in fresh.models()}
-    for app in old.config.apps:
-        if app.name not in apps:
-            metrics.forget(app=app.name)
-            continue
-        kept = {probe.name for probe in apps[app.name].probes}
-        for probe in app.probes:
-            if probe.name not in kept:
-                metrics.forget(app=app.name, probe=probe.name)
-        for spec, still in ((app.scrape, apps[app.name].scrape), (app.process, apps[app.name].process)):
-            if spec is not None and still is None:
-                families = registry.load("probe", spec.type).FAMILIES
-                metrics.withdraw([family.name for family in families], app=app.name)
-    for app, model in old.config.models():
-        if (app.name, model.name) not in models:
-            metrics.forget(app=app.name, model=model.name)

@@ -12,8 +12,8 @@ import yaml
 
 from monitor.alert.rules import RULES
 from monitor.app.jobs import Results
-from monitor.app.recording import Recorder
 from monitor.config import load
+from monitor.consequences.recording import Recorder
 from monitor.metrics import Metrics
 from monitor.records import AlertState, CheckResult, Finding, Verdict, Window
 from monitor.store import Store, StoreError, watch
