@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from monitor.records import ColumnKind, FloatArray, IntArray, NoData, ObjectArray
+from monitor.records import Coded, ColumnKind, FloatArray, IntArray, NoData, ObjectArray
 
 FINE = 50  # so many quantile bins are kept
 GROUPS = 10  # and PSI and its kin look at so many groups of them
 CATEGORIES = 1000  # so many categories are told apart; the rarer ones of a wider column count as one
 CATEGORY_GROUPS = 50
+BLOCK = 65_536  # so many codes stay in the processor's cache while they are counted
 
 
 @dataclass(frozen=True, slots=True)
 class NumericBins:
-    """Bins `(-inf, e0], (e0, e1], … (en, inf)` with the strictly rising inner edges `e`; `groups[i]` is bin i's group."""
+    """Bins `(-inf, e0], (e0, e1], … (en, inf)` with the strictly rising inner edges `e`; `groups[i]` is bin i's group.
+
+    `center` is a fixed point among the values, their mean in the reference: moments are kept about it, so that nothing of
+    them is lost where values are large and lie close together.
+    """
 
     edges: FloatArray
     groups: IntArray
+    center: float = 0.0
 
     kind = ColumnKind.NUMERIC
 
@@ -70,19 +77,21 @@ class CategoricalBins:
 Bins = NumericBins | CategoricalBins
 
 
-def draw_bins(values: FloatArray | ObjectArray, kind: ColumnKind) -> Bins:
+def draw_bins(values: FloatArray | ObjectArray | Coded, kind: ColumnKind) -> Bins:
     """The bins of one column of the reference.
 
     Numeric: inner edges at the quantiles 1/50 … 49/50 (linear interpolation), equal ones once; a bin holds its upper edge,
     the outer bins are open. The groups are cut at those edges that are deciles. So a value that many rows share, such as a
     zero, is an edge, and its bin is not mixed with what lies above it; a constant column has two bins, up to its value and
-    above it. What falls below the smallest value is in the first bin with it: that is for checks of range to see.
+    above it. A column of at most fifty different values has a bin for each of them, and one for what lies above all of them;
+    its groups are cut at the deciles all the same. What falls below the smallest value is in the first bin with it: that is
+    for checks of range to see.
     Categorical: the categories by falling frequency, ties by name. Beyond the first thousand they share one last bin, and
     then no value counts as unseen: which ones the reference had is no longer known.
 
     Args:
         values: shape (n,); NaN or None where missing.
-        kind: which of the two.
+        kind: numeric or categorical.
 
     Raises:
         NoData: no value is there.
@@ -91,22 +100,99 @@ def draw_bins(values: FloatArray | ObjectArray, kind: ColumnKind) -> Bins:
     '(-inf, 0]'
     """
     if kind is ColumnKind.NUMERIC:
-        return _numeric(np.asarray(values, dtype=np.float64))
-    return _categorical(values)
+        numbers = np.asarray(values, dtype=np.float64)
+        return numeric_bins(np.sort(numbers[np.isfinite(numbers)]))
+    return categorical_bins(count_categories(values))
 
 
-def _numeric(values: FloatArray) -> NumericBins:
-    present = values[np.isfinite(values)]
-    if not len(present):
+def numeric_bins(ordered: FloatArray) -> NumericBins:
+    """The bins of a numeric column, from its finite values in rising order, shape (n,).
+
+    Raises:
+        NoData: there is none.
+    """
+    if not len(ordered):
         raise NoData("the reference has no value in this column")
-    quantiles = np.quantile(present, np.arange(1, FINE) / FINE)
-    edges = np.unique(quantiles)
+    quantiles = _quantiles(ordered)
     deciles = np.unique(quantiles[np.arange(1, FINE) % (FINE // GROUPS) == 0])
-    return NumericBins(edges, np.searchsorted(deciles, np.append(edges, np.inf), side="left").astype(np.int64))
+    few = _few_values(ordered)
+    edges = np.unique(quantiles) if few is None else _edges_between(few, deciles)
+    groups = np.searchsorted(deciles, np.append(edges, np.inf), side="left").astype(np.int64)
+    with np.errstate(over="ignore"):
+        center = float(np.clip(ordered.mean(), ordered[0], ordered[-1]))
+    return NumericBins(edges, groups, center)
 
 
-def _categorical(values: ObjectArray | FloatArray) -> CategoricalBins:
-    counted = Counter(value for value in values.tolist() if value is not None)
+def _quantiles(ordered: FloatArray) -> FloatArray:
+    """The fiftieths, to the last bit as `np.quantile` has them, without its copy of the values."""
+    places = (len(ordered) - 1) * (np.arange(1, FINE) / FINE)
+    before = np.floor(places).astype(np.int64)
+    low, high = ordered[before], ordered[np.minimum(before + 1, len(ordered) - 1)]
+    share = places - before
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = high - low
+        between: FloatArray = np.where(share >= 0.5, high - step * (1 - share), low + step * share)
+    # Two values that are further apart than any float: halve them first.
+    return np.where(np.isfinite(step), between, low * (1 - share) + high * share)
+
+
+def _few_values(ordered: FloatArray) -> FloatArray | None:
+    """The different values of a column that has few of them, rising; None where there are more."""
+    found: list[float] = []
+    place = 0
+    while place < len(ordered):
+        if len(found) == FINE:
+            return None
+        found.append(float(ordered[place]))
+        place = int(np.searchsorted(ordered, ordered[place], side="right"))
+    return np.array(found)
+
+
+def _edges_between(values: FloatArray, deciles: FloatArray) -> FloatArray:
+    """Edges that part every value from the next: the deciles, and where none of them does, the value itself."""
+    before = np.searchsorted(deciles, values, side="left")
+    unparted = np.append(before[:-1] == before[1:], True)  # the largest one is parted from what may come above it
+    edges: FloatArray = np.unique(np.concatenate([deciles, values[unparted]]))
+    return edges
+
+
+def same_bins(one: Mapping[str, Bins], other: Mapping[str, Bins]) -> bool:
+    """Whether these are the same columns on the same bins, so that their profiles add up."""
+    return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+
+
+def _same(one: Bins, other: Bins) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, NumericBins) and isinstance(other, NumericBins):
+        return np.array_equal(one.edges, other.edges) and one.center == other.center
+    if isinstance(one, CategoricalBins) and isinstance(other, CategoricalBins):
+        return one.categories == other.categories and one.has_rest == other.has_rest
+    return False
+
+
+def count_categories(values: ObjectArray | FloatArray | Coded) -> dict[str, int]:
+    """Rows by category, without those that miss it."""
+    if not isinstance(values, Coded):
+        found = Counter(values.tolist())
+        found.pop(None, None)
+        return dict(found)
+    counted: dict[str, int] = {}
+    rows = np.zeros(len(values.names) + 1, dtype=np.int64)
+    for start in range(0, len(values), BLOCK):
+        rows += np.bincount(values.codes[start : start + BLOCK] + 1, minlength=len(rows))
+    for name, count in zip(values.names, rows[1:].tolist(), strict=True):
+        if count:
+            counted[name] = counted.get(name, 0) + count
+    return counted
+
+
+def categorical_bins(counted: Mapping[str, int]) -> CategoricalBins:
+    """The bins of a categorical column, from its rows by category.
+
+    Raises:
+        NoData: there is none.
+    """
     if not counted:
         raise NoData("the reference has no value in this column")
     ordered = sorted(counted, key=lambda name: (-counted[name], name))

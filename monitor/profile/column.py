@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from monitor.profile.bins import Bins, NumericBins
+from monitor.profile.bins import Bins, NumericBins, count_categories
 from monitor.profile.seasons import count_cells
-from monitor.records import EventBatch, FloatArray, IntArray, ObjectArray
+from monitor.records import Coded, EventBatch, FloatArray, IntArray, NoData, ObjectArray
+
+RUN = 131_072  # so many values stay in the processor's cache while they are sorted
+BLOCK = 16_384  # and so many while their moments are taken
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
-    """One column over one stretch: rows and sums per bin, the rows that fell into none, and the ends of its values.
+    """One column over one stretch: rows and sums per bin, the rows that fell into none, the ends and moments of its values.
 
     Attributes:
         counts: rows per bin, shape (bins,).
@@ -24,6 +27,8 @@ class ColumnProfile:
         missing: rows without a value; of these, `absent` did not even carry the column.
         unseen: rows with a value the reference does not know: a new category, or no number in a numeric column.
         low, high: the smallest and the largest finite value of a numeric column; inf and -inf where there is none.
+        shift, squares: sums, over the finite values, of how far each is from the bins' center, and of the squares of that.
+        infinities: rows of minus and of plus infinity, which are counted in the outer bins and in no sum.
     """
 
     counts: IntArray
@@ -33,11 +38,36 @@ class ColumnProfile:
     unseen: int = 0
     low: float = math.inf
     high: float = -math.inf
+    shift: float = 0.0
+    squares: float = 0.0
+    infinities: tuple[int, int] = (0, 0)
 
     @property
     def rows(self) -> int:
         """All rows, missing and unseen ones too."""
         return int(self.counts.sum()) + self.missing + self.unseen
+
+    @property
+    def finite(self) -> int:
+        """Rows that are in the sums."""
+        return int(self.counts.sum()) - sum(self.infinities)
+
+    def mean(self, bins: NumericBins) -> float:
+        """Mean of the finite values, on the bins this profile was made with.
+
+        Raises:
+            NoData: there is none.
+        """
+        if not self.finite:
+            raise NoData("expected a value to take the mean of, got none")
+        return bins.center + self.shift / self.finite
+
+    def spread(self) -> float:
+        """Standard deviation of the finite values (divided by their number); 0 of none and of a constant."""
+        if self.low >= self.high:
+            return 0.0
+        rows = self.finite
+        return math.sqrt(max(self.squares / rows - (self.shift / rows) ** 2, 0.0))
 
     def __add__(self, other: ColumnProfile) -> ColumnProfile:
         return ColumnProfile(
@@ -48,6 +78,9 @@ class ColumnProfile:
             self.unseen + other.unseen,
             min(self.low, other.low),
             max(self.high, other.high),
+            self.shift + other.shift,
+            self.squares + other.squares,
+            (self.infinities[0] + other.infinities[0], self.infinities[1] + other.infinities[1]),
         )
 
 
@@ -85,7 +118,9 @@ def merge(profiles: Iterable[Profile]) -> Profile | None:
     return total
 
 
-def profile_column(values: FloatArray | ObjectArray, bins: Bins, *, absent: int = 0, invalid: int = 0) -> ColumnProfile:
+def profile_column(
+    values: FloatArray | ObjectArray | Coded, bins: Bins, *, absent: int = 0, invalid: int = 0
+) -> ColumnProfile:
     """The profile of one column's values.
 
     Args:
@@ -95,51 +130,100 @@ def profile_column(values: FloatArray | ObjectArray, bins: Bins, *, absent: int 
         invalid: how many of the NaN rows held a value that is no number.
     """
     if isinstance(bins, NumericBins):
-        numbers = np.asarray(values, dtype=np.float64)
-        here = ~np.isnan(numbers)
-        present = numbers[here]
-        places = bins.place(present)
-        counts = np.bincount(places, minlength=len(bins)).astype(np.int64)
-        sums = np.bincount(places, weights=np.where(np.isfinite(present), present, 0.0), minlength=len(bins))
-        missing = int(len(numbers) - here.sum()) - invalid
-        finite = present[np.isfinite(present)]
-        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (math.inf, -math.inf)
-        return ColumnProfile(counts, sums.astype(np.float64), missing, absent, invalid, low, high)
+        return _profile_numbers(np.asarray(values, dtype=np.float64), bins, absent=absent, invalid=invalid)
+    counts, known = np.zeros(len(bins), dtype=np.int64), 0
     index = {name: place for place, name in enumerate(bins.categories)}
-    counts = np.zeros(len(bins), dtype=np.int64)
-    missing = unseen = 0
-    for name, count in Counter(values.tolist()).items():
-        if name is None:
-            missing += count
-        elif name in index:
-            counts[index[name]] += count
-        elif bins.has_rest:
-            counts[-1] += count
-        else:
+    unseen = 0
+    for name, count in count_categories(values).items():
+        place = index.get(name, len(bins) - 1 if bins.has_rest else -1)
+        known += count
+        if place < 0:
             unseen += count
-    return ColumnProfile(counts, np.zeros(len(bins)), missing, absent, unseen + invalid)
+        else:
+            counts[place] += count
+    return ColumnProfile(counts, np.zeros(len(bins)), len(values) - known, absent, unseen + invalid)
 
 
-def profile_batch(batch: EventBatch, bins: Mapping[str, Bins], match: Sequence[str] = ()) -> Profile:
-    """The profile of a batch's rows on the bins of its version; a column without bins is left out.
+def _profile_numbers(numbers: FloatArray, bins: NumericBins, *, absent: int, invalid: int) -> ColumnProfile:
+    # Sorting costs less than looking up the bin of every value, however few they are; NaN comes last.
+    if len(numbers) <= RUN:
+        return profile_ordered(np.sort(numbers), bins, absent=absent, invalid=invalid)
+    whole = profile_ordered(np.sort(numbers[:RUN]), bins)
+    for start in range(RUN, len(numbers), RUN):
+        whole += profile_ordered(np.sort(numbers[start : start + RUN]), bins)
+    return replace(whole, missing=whole.missing - invalid, absent=absent, unseen=invalid)
 
-    `match` names what the reference is matched by: see `monitor.profile.seasons`.
+
+def profile_ordered(ordered: FloatArray, bins: NumericBins, *, absent: int = 0, invalid: int = 0) -> ColumnProfile:
+    """As `profile_column`, of the values of a numeric column in rising order, those that are NaN last."""
+    counts, sums, finite, infinities = binned(ordered, bins)
+    low, high, shift, squares = math.inf, -math.inf, 0.0, 0.0
+    if len(finite):
+        low, high = float(finite[0]), float(finite[-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            shift, squares = _moments(finite, bins.center)
+    missing = len(ordered) - int(counts.sum()) - invalid
+    return ColumnProfile(counts, sums, missing, absent, invalid, low, high, shift, squares, infinities)
+
+
+def binned(ordered: FloatArray, bins: NumericBins) -> tuple[IntArray, FloatArray, FloatArray, tuple[int, int]]:
+    """Rows and sums per bin of values in rising order, those that are NaN last; the finite ones, and how many are infinite."""
+    here = int(ordered.searchsorted(np.nan))
+    present = ordered[:here]
+    first = int(present.searchsorted(-np.inf, side="right"))
+    last = int(present.searchsorted(np.inf, side="left"))
+    ends = np.zeros(len(bins) + 1, dtype=np.int64)
+    ends[1:-1], ends[-1] = present.searchsorted(bins.edges, side="right"), here
+    finite, cuts = present[first:last], np.minimum(np.maximum(ends, first), last) - first
+    sums = np.zeros(len(bins))
+    if len(finite):
+        held = np.flatnonzero(cuts[1:] > cuts[:-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums[held] = np.add.reduceat(finite, cuts[held])
+    return ends[1:] - ends[:-1], sums, finite, (first, here - last)
+
+
+def _moments(finite: FloatArray, center: float) -> tuple[float, float]:
+    shift = squares = 0.0
+    for start in range(0, len(finite), BLOCK):
+        away = finite[start : start + BLOCK] - center
+        shift += float(away.sum())
+        away *= away
+        squares += float(away.sum())
+    return shift, squares
+
+
+def profile_batch(
+    batch: EventBatch, bins: Mapping[str, Bins], match: Sequence[str] = (), *, each: Callable[..., Iterable[Any]] = map
+) -> Profile:
+    """The profile of a batch's rows on the bins of its version; a column without bins, or that it does not hold, is left out.
+
+    Args:
+        batch: at least one row.
+        bins: by column, from the reference.
+        match: what the reference is matched by: see `monitor.profile.seasons`.
+        each: how a function is called on every column: a pool's `map` takes several at a time, as sorting needs no lock.
     """
-    columns = {
-        name: profile_column(
-            batch.features[name],
-            column_bins,
-            absent=batch.absent.get(name, 0),
-            invalid=batch.invalid.get(name, 0),
-        )
-        for name, column_bins in bins.items()
-    }
+    names = [name for name in bins if name in batch.features]
+
+    def one(name: str) -> ColumnProfile:
+        absent, invalid = batch.absent.get(name, 0), batch.invalid.get(name, 0)
+        return profile_column(batch.features[name], bins[name], absent=absent, invalid=invalid)
+
+    columns = dict(zip(names, each(one, names), strict=True))
     seasons = count_cells(batch.times, match) if match else {}
     return Profile(len(batch), float(batch.times.min()), float(batch.times.max()), columns, seasons)
 
 
 def comparable(profile: ColumnProfile, bins: Bins) -> IntArray:
     """The rows of each group, then those missing, then those unseen: shape (groups + 2,), equal for equal bins."""
-    groups = np.zeros(int(bins.groups.max()) + 1, dtype=np.int64)
-    np.add.at(groups, bins.groups, profile.counts)
-    return np.append(groups, [profile.missing, profile.unseen])
+    groups: IntArray = group_counts(np.append(profile.counts, [profile.missing, profile.unseen]), bins)
+    return groups
+
+
+def group_counts(counts: Any, bins: Bins) -> Any:
+    """Rows per group of rows per bin, each with missing and unseen rows at the end: shape (..., bins + 2) → (..., groups + 2)."""
+    # Groups are runs of neighbouring bins.
+    starts = np.flatnonzero(np.diff(bins.groups, prepend=-1))
+    rest = len(bins) + np.arange(2)
+    return np.add.reduceat(np.asarray(counts), np.append(starts, rest), axis=-1)

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from monitor.profile.bins import Bins, draw_bins
-from monitor.profile.column import ColumnProfile, profile_column
-from monitor.profile.stretches import ENOUGH, FEWEST_ROWS, MOST, Cutter, Stretches, stretch_seconds
-from monitor.records import Column, EventBatch, NoData
+import numpy as np
+
+from monitor.profile.bins import Bins, categorical_bins, numeric_bins
+from monitor.profile.column import ColumnProfile, profile_column, profile_ordered
+from monitor.profile.frequent import Frequent
+from monitor.profile.stretches import (
+    ENOUGH,
+    FEWEST,
+    FEWEST_ROWS,
+    MOST,
+    Cutter,
+    Places,
+    Seasons,
+    Stretches,
+    stretch_seconds,
+)
+from monitor.records import Coded, Column, ColumnKind, EventBatch, FloatArray, NoData, ObjectArray, Role
+
+BINNED = frozenset({ColumnKind.NUMERIC, ColumnKind.CATEGORICAL})
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What normal is. `unusable` says, by column, why a column of the reference cannot be compared with.
 
-    `stretches` is the reference cut into pieces in order of time, None where only the bins are asked for; `match` names the
-    seasons that windows are matched with it by.
+    Vectors and texts are columns without bins. The label's rows are those that have one. `stretches` is the reference cut
+    into pieces in order of time, None where they are not at hand; `match` names the seasons that windows are matched with it
+    by, and `seasons` is the reference by these. `labels` is the reference of the labels where they are no column of it, because
+    they came later.
     """
 
     fingerprint: str
@@ -29,6 +48,8 @@ class Reference:
     unusable: Mapping[str, str]
     stretches: Stretches | None = None
     match: tuple[str, ...] = ()
+    seasons: Seasons | None = None
+    labels: Reference | None = None
 
 
 def build_reference(
@@ -57,24 +78,134 @@ def build_reference(
     """
     if not len(batch):
         raise NoData("the reference has no rows")
-    bins: dict[str, Bins] = {}
-    profiles: dict[str, ColumnProfile] = {}
-    unusable: dict[str, str] = {}
+    first, last = float(np.nanmin(batch.times)), float(np.nanmax(batch.times))
+    builder = ReferenceBuilder(
+        columns, rows=len(batch), first=first, last=last, window_seconds=window_seconds, match=match
+    )
+    places = builder.place(batch.times)
     for column in columns:
-        values = batch.features[column.name]
+        if column.kind in BINNED:
+            chunk = Chunk(batch.features[column.name], places, batch.invalid.get(column.name, 0))
+            builder.add(column, partial(iter, [chunk]))
+    return builder.reference(fingerprint=fingerprint, version=version)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows of one column: their values, where they belong, and how many of them held a value of no use."""
+
+    values: FloatArray | ObjectArray | Coded
+    places: Places
+    invalid: int = 0
+
+
+Chunks = Callable[[], Iterable[Chunk]]
+
+
+class ReferenceBuilder:
+    """Builds a reference one column at a time: no more than one is held at once, however large it is.
+
+    All rows are placed first, by their times; then come the columns, each in chunks that may be asked for twice.
+
+    Args:
+        columns: what it has; those of them that have bins are added one after the other.
+        rows: how many there are.
+        first: the earliest event time, 0 where there are none.
+        last: the latest one.
+        window_seconds: length of the windows that are judged against it.
+        match: the seasons that windows are matched by.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        rows: int,
+        first: float,
+        last: float,
+        window_seconds: float,
+        match: tuple[str, ...] = (),
+    ) -> None:
+        self.columns, self.rows, self.match = tuple(columns), rows, match
+        self.bins: dict[str, Bins] = {}
+        self.profiles: dict[str, ColumnProfile] = {}
+        self.unusable: dict[str, str] = {}
+        self.cutter = cutter_for({}, first=first, last=last, rows=rows, window_seconds=window_seconds, match=match)
+
+    def place(self, times: FloatArray) -> Places:
+        """Where rows belong; each row is placed once."""
+        return self.cutter.place(times)
+
+    def add(self, column: Column, chunks: Chunks) -> None:
+        """Draw the bins of a numeric or categorical column, and profile it on them."""
+        if column.role is Role.LABEL:
+            # A prediction that has no label yet says nothing about the labels.
+            chunks = _labelled(chunks)
         try:
-            bins[column.name] = draw_bins(values, column.kind)
+            drawn = _numeric(chunks, self.rows) if column.kind is ColumnKind.NUMERIC else _categorical(chunks)
         except NoData as reason:
-            unusable[column.name] = str(reason)
-            continue
-        invalid = batch.invalid.get(column.name, 0)
-        profiles[column.name] = profile_column(values, bins[column.name], invalid=invalid)
-    cutter = cutter_for(
-        bins, first=float(batch.times.min()), last=float(batch.times.max()), rows=len(batch),
-        window_seconds=window_seconds, match=match,
-    )  # fmt: skip
-    cutter.add(batch)
-    return Reference(fingerprint, version, len(batch), columns, bins, profiles, unusable, cutter.stretches(), match)
+            self.unusable[column.name] = str(reason)
+            return
+        self.bins[column.name], self.profiles[column.name] = drawn
+        for chunk in chunks():
+            self.cutter.add_column(column.name, drawn[0], chunk.values, chunk.places)
+
+    def reference(self, *, fingerprint: str, version: str | None) -> Reference:
+        """What has been built."""
+        return Reference(
+            fingerprint,
+            version,
+            self.rows,
+            self.columns,
+            self.bins,
+            self.profiles,
+            self.unusable,
+            self.cutter.stretches(),
+            self.match,
+            self.cutter.seasons() if self.match else None,
+        )
+
+
+def _labelled(chunks: Chunks) -> Chunks:
+    def present() -> Iterable[Chunk]:
+        for chunk in chunks():
+            rows = _present(chunk.values)
+            yield Chunk(chunk.values[rows], chunk.places[rows])
+
+    return present
+
+
+def _present(values: FloatArray | ObjectArray | Coded) -> Any:
+    if isinstance(values, Coded):
+        return values.codes >= 0
+    if values.dtype == object:
+        return np.array([value is not None for value in values.tolist()], dtype=bool)
+    return ~np.isnan(values)
+
+
+def _numeric(chunks: Chunks, rows: int) -> tuple[Bins, ColumnProfile]:
+    values, taken, invalid = np.empty(rows), 0, 0
+    for chunk in chunks():
+        values[taken : taken + len(chunk.places)] = np.asarray(chunk.values, dtype=np.float64)
+        taken += len(chunk.places)
+        invalid += chunk.invalid
+    values = values[:taken]
+    values.sort()
+    finite = values[values.searchsorted(-np.inf, side="right") : values.searchsorted(np.inf)]
+    bins = numeric_bins(finite)
+    return bins, profile_ordered(values, bins, invalid=invalid)
+
+
+def _categorical(chunks: Chunks) -> tuple[Bins, ColumnProfile]:
+    found = Frequent()
+    for chunk in chunks():
+        found.add(chunk.values)
+    bins = categorical_bins(found.counts)
+    profiles = (profile_column(chunk.values, bins, invalid=chunk.invalid) for chunk in chunks())
+    whole = next(iter(profiles))
+    for profile in profiles:
+        whole += profile
+    return bins, whole
 
 
 def cutter_for(
@@ -87,8 +218,30 @@ def cutter_for(
     match: tuple[str, ...],
 ) -> Cutter:
     """What cuts a reference of that many rows between two event times, for windows of that length."""
+    by_rows = max(FEWEST_ROWS, -(-rows // ENOUGH))
     if last <= first:
-        return Cutter(bins, seconds=0.0, stretch_rows=max(FEWEST_ROWS, -(-rows // ENOUGH)))
+        return Cutter(bins, seconds=0.0, stretch_rows=by_rows, dated=False)
     seconds = stretch_seconds(window_seconds, last - first)
+    if last - first < FEWEST * seconds and not match:
+        return Cutter(bins, seconds=0.0, stretch_rows=by_rows)
     every = max(1, math.ceil((last - first) / seconds / MOST))
     return Cutter(bins, seconds=seconds, match=match, every=every)
+
+
+def recounted(reference: Reference, cutter: Cutter, fingerprint: str) -> Reference:
+    """A reference on the same bins, with the counts of what a cutter has taken in.
+
+    Raises:
+        NoData: that is nothing.
+    """
+    whole = cutter.whole()
+    if whole is None:
+        raise NoData("the reference has no rows in its time")
+    return replace(
+        reference,
+        fingerprint=fingerprint,
+        rows=whole.rows,
+        profiles=whole.columns,
+        stretches=cutter.stretches(),
+        seasons=cutter.seasons() if reference.match else None,
+    )

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from monitor.profile.bins import Bins
-from monitor.profile.column import ColumnProfile, Profile, profile_batch
+from monitor.profile.bins import Bins, NumericBins
+from monitor.profile.column import Profile, binned, profile_batch
 from monitor.profile.seasons import SIZES, cells_of
-from monitor.records import EventBatch, FloatArray, IntArray
+from monitor.records import Coded, EventBatch, FloatArray, IntArray, ObjectArray
 
 ENOUGH = 200  # so many stretches tell the restlessness of a reference well
 MOST = 1000  # more of them only cost memory
+FEWEST = 8  # fewer stretches of time than that tell nothing
 FEWEST_ROWS = 25  # a stretch cut by rows has at least so many
+LONG = 1000  # rows in a row that it pays to sort
 MINUTE, DAY = 60, 86400
 
 
@@ -24,13 +28,16 @@ class Stretches:
     """Consecutive pieces of a reference, in order.
 
     Attributes:
-        seconds: the length of each in event time; 0 where the reference has no times and was cut by rows.
+        seconds: the length of each in event time; 0 where the reference was cut by rows, because it has no times or spans
+            hardly any.
         rows: rows of each, shape (s,).
         counts: by column, rows per bin, then those missing, then those unseen: shape (s, bins + 2).
         sums: by numeric column, sum of the values per bin: shape (s, bins).
         expected: by column, where the reference is matched by season: what the whole reference says of rows of the same
             seasons, shape (s, bins + 2), in rows.
-        seasons: by column, where it is matched: rows per cell of the season and bin, shape (cells, bins + 2).
+        repeats: how many stretches of its size the rows that each is compared with make up, itself among them, shape (s,):
+            all of the reference, or those of the same seasons. 1 where it is only ever compared with itself.
+        dated: whether its rows have times.
     """
 
     seconds: float
@@ -38,10 +45,24 @@ class Stretches:
     counts: Mapping[str, IntArray]
     sums: Mapping[str, FloatArray] = field(default_factory=dict)
     expected: Mapping[str, FloatArray] = field(default_factory=dict)
-    seasons: Mapping[str, IntArray] = field(default_factory=dict)
+    repeats: FloatArray = field(default_factory=lambda: np.empty(0))
+    dated: bool = True
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Seasons:
+    """A reference by the cell of the season that its rows are of.
+
+    Attributes:
+        rows: rows per cell, shape (cells,).
+        counts: by column, rows per cell and bin, then those missing, then those unseen: shape (cells, bins + 2).
+    """
+
+    rows: IntArray
+    counts: Mapping[str, IntArray]
 
 
 def stretch_seconds(size: float, span: float) -> float:
@@ -61,6 +82,36 @@ def stretch_seconds(size: float, span: float) -> float:
     return min(float(unit), size)
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each row of a batch belongs: its stretch (-1: to none that is kept) and its cell of the season, shape (n,).
+
+    No cells where nothing is matched by season.
+    """
+
+    stretches: NDArray[np.signedinteger[Any]]
+    cells: NDArray[np.signedinteger[Any]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.stretches)
+
+    def __getitem__(self, rows: Any) -> Places:
+        return Places(self.stretches[rows], None if self.cells is None else self.cells[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Places]) -> Places:
+        """Several batches one after the other."""
+        cells = [part.cells for part in parts if part.cells is not None]
+        return cls(np.concatenate([part.stretches for part in parts]), np.concatenate(cells) if cells else None)
+
+    def runs(self) -> IntArray:
+        """Where rows of another stretch or cell begin, the first row and the end included."""
+        changes = self.stretches[1:] != self.stretches[:-1]
+        if self.cells is not None:
+            changes |= self.cells[1:] != self.cells[:-1]
+        return np.concatenate([[0], np.flatnonzero(changes) + 1, [len(self)]]).astype(np.int64)
+
+
 class Cutter:
     """Cuts rows that come in batches, in any order, into stretches.
 
@@ -70,6 +121,7 @@ class Cutter:
         stretch_rows: see `seconds`.
         match: the seasons that rows are matched by.
         every: of the stretches of time, only one in so many is kept.
+        dated: whether the rows have times.
     """
 
     def __init__(
@@ -80,68 +132,185 @@ class Cutter:
         stretch_rows: int = 0,
         match: Sequence[str] = (),
         every: int = 1,
+        dated: bool = True,
     ) -> None:
-        self.bins, self.seconds, self.stretch_rows, self.match, self.every = bins, seconds, stretch_rows, match, every
+        self.bins = dict(bins)
+        self.seconds, self.stretch_rows, self.match, self.every = seconds, stretch_rows, match, every
+        self.dated = dated
         self._taken = 0
-        self._profiles: dict[tuple[int, int], Profile] = {}
-        self._cells: dict[int, Profile] = {}
+        self._whole: Profile | None = None
+        self._cells = math.prod(SIZES[name] for name in match) if match else 0
+        self._index: dict[int, int] = {}  # stretch → its row in the tallies, in order of appearance
+        self._rows = np.zeros((0, max(self._cells, 1)), dtype=np.int64)
+        self._cell_rows = np.zeros(self._cells, dtype=np.int64)
+        self._tallies: dict[str, _Tally] = {}
 
     def add(self, batch: EventBatch) -> None:
-        """Take a batch in."""
+        """Take a batch in, with the columns that it holds."""
         if not len(batch):
             return
+        places = self.place(batch.times)
+        held = {name: bins for name, bins in self.bins.items() if name in batch.features}
+        profile = profile_batch(batch, held)
+        self._whole = profile if self._whole is None else self._whole + profile
+        for name in self.bins:
+            if name in batch.features:
+                # Which rows held no number is only known in sum; such rows are missing here, which is what counts.
+                self.add_column(name, self.bins[name], batch.features[name], places)
+
+    def place(self, times: FloatArray) -> Places:
+        """Count rows by their times, and say where they belong; a row whose time is NaN belongs nowhere."""
+        timed = np.isfinite(times)
         if self.seconds:
-            places = np.floor(batch.times / self.seconds).astype(np.int64)
+            found = np.floor(np.where(timed, times, 0.0) / self.seconds).astype(np.int64)
+            kept = timed & (found % self.every == 0)
         else:
-            places = (np.arange(len(batch)) + self._taken) // max(self.stretch_rows, 1)
-        self._taken += len(batch)
-        cells = cells_of(batch.times, self.match) if self.match else np.zeros(len(batch), dtype=np.int64)
-        keys = np.stack([places, cells])
-        order = np.lexsort(keys[::-1])
-        changes = np.flatnonzero(np.any(np.diff(keys[:, order]) != 0, axis=0)) + 1
-        for part in np.split(order, changes):
-            self.add_profile(int(places[part[0]]), int(cells[part[0]]), profile_batch(_pick(batch, part), self.bins))
+            found = (np.arange(len(times)) + self._taken) // max(self.stretch_rows, 1)
+            kept = np.ones(len(times), dtype=bool)
+        self._taken += len(times)
+        stretches = np.where(kept, self._known(found, kept), -1)
+        small = np.int16 if max(len(self._index), self._cells) < 2**15 else np.int32
+        if not self.match:
+            self._rows += _tally(stretches[kept], self._rows.shape)
+            return Places(stretches.astype(small))
+        cells = np.full(len(times), -1, dtype=np.int64)
+        cells[timed] = cells_of(times[timed], self.match)
+        self._cell_rows += np.bincount(cells[timed], minlength=self._cells)
+        # Cut by rows, one without a time has its stretch, and no cell.
+        known = kept & timed
+        self._rows += _tally(stretches[known] * self._cells + cells[known], self._rows.shape)
+        return Places(stretches.astype(small), cells.astype(small))
+
+    def _known(self, found: IntArray, kept: Any) -> IntArray:
+        """The rows of the tallies for these stretches, and room for those that are new."""
+        different = np.unique(found[kept])
+        rows = [self._index.setdefault(place, len(self._index)) for place in different.tolist()]
+        self._rows = _grown(self._rows, len(self._index))
+        if not rows:
+            return np.zeros(len(found), dtype=np.int64)
+        nearest = np.minimum(np.searchsorted(different, found), len(rows) - 1)
+        return np.array(rows, dtype=np.int64)[nearest]
+
+    def add_column(self, name: str, bins: Bins, values: FloatArray | ObjectArray | Coded, places: Places) -> None:
+        """Take in one column's values of rows that have been placed."""
+        self.bins.setdefault(name, bins)
+        tally, runs = self._tally_of(name), places.runs()
+        if isinstance(bins, NumericBins) and len(places) >= LONG * (len(runs) - 1):
+            for start, end in zip(runs[:-1].tolist(), runs[1:].tolist(), strict=True):
+                stretch = int(places.stretches[start]) if end > start else -1
+                cell = int(places.cells[start]) if places.cells is not None and end > start else -1
+                if stretch >= 0 or cell >= 0:
+                    counts, sums, _, _ = binned(np.sort(np.asarray(values[start:end], dtype=np.float64)), bins)
+                    tally.add(stretch, cell, np.append(counts, [end - start - counts.sum(), 0]), sums)
+        else:
+            tally.add_rows(places, values, bins)
 
     def add_profile(self, place: int, cell: int, profile: Profile) -> None:
         """Take in the profile of rows that are all of one stretch and one cell of the season."""
-        if self.match:
-            self._cells[cell] = self._cells[cell] + profile if cell in self._cells else profile
+        self._taken += profile.rows
+        self._whole = profile if self._whole is None else self._whole + profile
+        stretch = -1
         if not self.seconds or place % self.every == 0:
-            old = self._profiles.get((place, cell))
-            self._profiles[place, cell] = profile if old is None else old + profile
+            stretch = self._index.setdefault(place, len(self._index))
+            self._rows = _grown(self._rows, len(self._index))
+            self._rows[stretch, cell if self.match else 0] += profile.rows
+        if self.match:
+            self._cell_rows[cell] += profile.rows
+        for name, column in profile.columns.items():
+            if name in self.bins:
+                rows = np.append(column.counts, [column.missing, column.unseen])
+                self._tally_of(name).add(stretch, cell, rows, column.sums)
+
+    def _tally_of(self, name: str) -> _Tally:
+        if name not in self._tallies:
+            self._tallies[name] = _Tally(self.bins[name], self._cells)
+        self._tallies[name].grow(len(self._index))
+        return self._tallies[name]
+
+    def whole(self) -> Profile | None:
+        """The profile of all that has come in; None for nothing."""
+        return self._whole
 
     def stretches(self) -> Stretches:
         """What has been cut."""
-        places = sorted({place for place, _ in self._profiles})
-        index = {place: row for row, place in enumerate(places)}
-        rows = np.zeros(len(places), dtype=np.int64)
-        counts = {name: np.zeros((len(places), len(bins) + 2), dtype=np.int64) for name, bins in self.bins.items()}
-        sums = {name: np.zeros((len(places), len(bins))) for name, bins in self.bins.items()}
-        for (place, _), profile in self._profiles.items():
-            rows[index[place]] += profile.rows
-            for name, column in profile.columns.items():
-                counts[name][index[place]] += _with_rest(column)
-                sums[name][index[place]] += column.sums
+        order = np.array([self._index[place] for place in sorted(self._index)], dtype=np.int64)
+        composed = self._rows[order]
+        rows = composed.sum(axis=1)
+        tallies = {name: self._tally_of(name) for name in self.bins}
+        counts = {name: tally.counts[order] for name, tally in tallies.items()}
+        sums = {name: tally.sums[order] for name, tally in tallies.items() if tally.sums is not None}
         if not self.match:
-            return Stretches(self.seconds, rows, counts, sums)
-        seasons, expected = {}, {}
-        number = math.prod(SIZES[name] for name in self.match)
-        composed = np.zeros((len(places), number))
-        for (place, cell), profile in self._profiles.items():
-            composed[index[place], cell] += profile.rows
-        for name, bins in self.bins.items():
-            seasons[name] = np.zeros((number, len(bins) + 2), dtype=np.int64)
-            for cell, profile in self._cells.items():
-                seasons[name][cell] = _with_rest(profile.columns[name])
-            shares = seasons[name] / np.maximum(seasons[name].sum(axis=1, keepdims=True), 1)
-            expected[name] = composed @ shares
-        return Stretches(self.seconds, rows, counts, sums, expected, seasons)
+            return Stretches(
+                self.seconds, rows, counts, sums, repeats=self._taken / np.maximum(rows, 1), dated=self.dated
+            )
+        expected = {
+            name: composed @ (found / np.maximum(found.sum(axis=1, keepdims=True), 1))
+            for name, found in self.seasons().counts.items()
+        }
+        # Of each cell's rows the share that is the stretch's own, averaged over its rows.
+        own = (composed**2 / np.maximum(self._cell_rows, 1)).sum(axis=1) / np.maximum(rows, 1)
+        return Stretches(self.seconds, rows, counts, sums, expected, 1 / np.maximum(own, 1e-12))
+
+    def seasons(self) -> Seasons:
+        """All rows by the cell of the season; of no cell where they are not matched by it."""
+        tallies = {name: self._tally_of(name) for name in self.bins}
+        counts = {name: tally.seasons for name, tally in tallies.items() if tally.seasons is not None}
+        return Seasons(self._cell_rows, counts)
 
 
-def _with_rest(column: ColumnProfile) -> IntArray:
-    return np.append(column.counts, [column.missing, column.unseen])
+class _Tally:
+    """What is counted of one column: by stretch, and by cell of the season."""
+
+    def __init__(self, bins: Bins, cells: int) -> None:
+        width = len(bins) + 2
+        self.counts = np.zeros((0, width), dtype=np.int64)
+        self.sums = np.zeros((0, len(bins))) if isinstance(bins, NumericBins) else None
+        self.seasons = np.zeros((cells, width), dtype=np.int64) if cells else None
+
+    def grow(self, stretches: int) -> None:
+        self.counts = _grown(self.counts, stretches)
+        if self.sums is not None:
+            self.sums = _grown(self.sums, stretches)
+
+    def add(self, stretch: int, cell: int, rows: IntArray, sums: FloatArray) -> None:
+        if stretch >= 0:
+            self.counts[stretch] += rows
+            if self.sums is not None:
+                self.sums[stretch] += sums
+        if self.seasons is not None and cell >= 0:
+            self.seasons[cell] += rows
+
+    def add_rows(self, places: Places, values: Any, bins: Bins) -> None:
+        slots, width = _slots(values, bins), len(bins) + 2
+        kept = places.stretches >= 0
+        stretches = places.stretches[kept].astype(np.int64)
+        self.counts += _tally(stretches * width + slots[kept], self.counts.shape)
+        if self.seasons is not None and places.cells is not None:
+            timed = places.cells >= 0
+            self.seasons += _tally(places.cells[timed].astype(np.int64) * width + slots[timed], self.seasons.shape)
+        if self.sums is not None:
+            finite = np.isfinite(values[kept])
+            keys = stretches[finite] * len(bins) + slots[kept][finite]
+            self.sums += _tally(keys, self.sums.shape, values[kept][finite])
 
 
-def _pick(batch: EventBatch, rows: IntArray) -> EventBatch:
-    # Which rows carried no column or no number is only known in sum; such rows are missing here, which is what counts.
-    return EventBatch(batch.version, batch.times[rows], {name: values[rows] for name, values in batch.features.items()})
+def _slots(values: Any, bins: Bins) -> IntArray:
+    """The bin of every row; behind the bins, one place for those missing and one for those unseen."""
+    if isinstance(bins, NumericBins):
+        numbers = np.asarray(values, dtype=np.float64)
+        return np.where(np.isnan(numbers), len(bins), bins.place(numbers))
+    index: dict[str | None, int] = {name: place for place, name in enumerate(bins.categories)}
+    other = len(bins) - 1 if bins.has_rest else len(bins) + 1
+    names = [*values.names, None] if isinstance(values, Coded) else values.tolist()
+    slots = np.array([len(bins) if name is None else index.get(name, other) for name in names], dtype=np.int64)
+    return slots[values.codes] if isinstance(values, Coded) else slots
+
+
+def _tally(keys: IntArray, shape: tuple[int, ...], weights: FloatArray | None = None) -> Any:
+    return np.bincount(keys, weights, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def _grown(table: Any, rows: int) -> Any:
+    if len(table) >= rows:
+        return table
+    return np.concatenate([table, np.zeros((rows - len(table), *table.shape[1:]), table.dtype)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,6 +151,12 @@ def newest_event(connection: Connection, number: int, before: float) -> float | 
     return None if found is None else float(found)
 
 
+def oldest_event(connection: Connection, number: int) -> float | None:
+    """The oldest event time of a model that is kept."""
+    found = connection.execute(select(func.min(events.c.time)).where(events.c.model_id == number)).scalar_one()
+    return None if found is None else float(found)
+
+
 def events_after(
     connection: Connection, number: int, version: str, seq: int, *, limit: int, start: float, end: float
 ) -> Sequence[Any]:
@@ -174,14 +181,36 @@ def version_spans(connection: Connection, number: int, start: float, end: float)
     return connection.execute(query).all()
 
 
-def labelled_events(connection: Connection, number: int, start: float, end: float) -> Iterator[Sequence[Any]]:
-    """Batches of rows (time, version, event body, label body) of the events that have a label."""
+def spread_out_events(
+    connection: Connection, number: int, version: str, *, limit: int, start: float, end: float
+) -> Sequence[Any]:
+    """Rows (seq, time, body) of at most `limit` events with time in `[start, end)`, one in so many, in order of time."""
+    held = (
+        events.c.model_id == number, events.c.version == version, events.c.time >= start, events.c.time < end
+    )  # fmt: skip
+    rows = connection.execute(select(func.count()).select_from(events).where(*held)).scalar_one()
+    place = (func.row_number().over(order_by=(events.c.time, events.c.seq)) - 1).label("place")
+    numbered = select(events.c.seq, place).where(*held).subquery()
+    chosen = select(numbered.c.seq).where(numbered.c.place * min(limit, rows) % max(rows, 1) < min(limit, rows))
+    query = select(events.c.seq, events.c.time, events.c.body).where(events.c.seq.in_(chosen))
+    return connection.execute(query.order_by(events.c.time, events.c.seq)).all()
+
+
+def labelled_events(
+    connection: Connection, number: int, start: float, end: float, known_by: float = math.inf
+) -> Iterator[Sequence[Any]]:
+    """Batches of rows (time, version, event body, label body) of the events that have a label by an instant.
+
+    A label has come at its own time, or, where it tells none, when it was received.
+    """
     joined = events.join(labels, and_(labels.c.model_id == events.c.model_id, labels.c.event_id == events.c.event_id))
     query = (
         select(events.c.time, events.c.version, events.c.body, labels.c.body)
         .select_from(joined)
         .where(events.c.model_id == number, events.c.time >= start, events.c.time < end)
     )
+    if known_by < math.inf:
+        query = query.where(func.coalesce(labels.c.time, labels.c.received) <= known_by)
     yield from connection.execution_options(yield_per=BATCH_ROWS).execute(query).partitions(BATCH_ROWS)
 
 

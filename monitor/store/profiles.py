@@ -1,51 +1,37 @@
-"""Profiles and references as the store keeps them: sparse, one row per model version and bucket of event time."""
+"""Profiles and references as the store keeps them: sparse, one row per model version and stretch of event time.
+
+Stretches are buckets, and the hours and days they add up to; a window is the sum of the longest ones it is made of, so that a
+month of minutes is thirty days. All are written in one transaction: a late row is in its bucket, its hour and its day at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-import msgspec
-import numpy as np
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
-from monitor.profile import Bins, CategoricalBins, ColumnProfile, NumericBins, Profile, Reference
-from monitor.records import Column, ColumnKind, IntArray
+from monitor.profile import Bins, Profile, Reference
+from monitor.store.encoding import Layout, Sum
+from monitor.store.packing import decode_reference, decode_stretches, encode_reference, encode_stretches
 from monitor.store.schema import cursors, profiles, references
 
-_FORMAT = 1
+ROLLED_UP = (86400, 3600)
+DAY = ROLLED_UP[0]
 
 
 class CursorMoved(Exception):
     """Somebody else has profiled these rows already."""
 
 
-def encode_profile(profile: Profile) -> bytes:
-    """A profile as bytes; bins without rows take no room."""
-    columns = {}
-    for name, column in profile.columns.items():
-        held = np.flatnonzero(column.counts)
-        columns[name] = [
-            held.tolist(),
-            column.counts[held].tolist(),
-            column.sums[held].tolist(),
-            column.missing,
-            column.absent,
-            column.unseen,
-        ]
-    return msgspec.msgpack.encode([_FORMAT, profile.rows, profile.first, profile.last, columns])
+def lengths(bucket_seconds: int) -> list[int]:
+    """The lengths, in seconds, of what is kept of buckets that long: the longest first.
 
-
-def decode_profile(body: bytes, bins: Mapping[str, Bins]) -> Profile:
-    """The inverse of `encode_profile`, on the bins it was made with."""
-    _, rows, first, last, columns = msgspec.msgpack.decode(body)
-    found = {}
-    for name, (held, counts, sums, missing, absent, unseen) in columns.items():
-        all_counts = np.zeros(len(bins[name]), dtype=np.int64)
-        all_sums = np.zeros(len(bins[name]))
-        all_counts[held], all_sums[held] = counts, sums
-        found[name] = ColumnProfile(all_counts, all_sums, missing, absent, unseen)
-    return Profile(rows, first, last, found)
+    >>> lengths(60), lengths(5400), lengths(86400)
+    ([86400, 3600, 60], [86400, 5400], [86400])
+    """
+    return [*(whole for whole in ROLLED_UP if whole > bucket_seconds and whole % bucket_seconds == 0), bucket_seconds]
 
 
 def cursor(connection: Connection, number: int, version: str, series: str) -> int:
@@ -65,12 +51,25 @@ def advance(
     series: str,
     *,
     bins: Mapping[str, Bins],
+    seconds: int,
     before: int,
     after: int,
     fresh: Mapping[int, Profile],
     now: float,
 ) -> None:
     """Add the profiles of the events in `(before, after]` to their buckets and move the cursor, in one transaction.
+
+    Args:
+        connection: of that transaction.
+        number: the model's.
+        version: of the events.
+        series: of the profiles.
+        bins: that they are on.
+        seconds: the length of a bucket.
+        before: where the cursor is.
+        after: where it goes.
+        fresh: by the start of its bucket, what is added.
+        now: Unix seconds.
 
     Raises:
         CursorMoved: the cursor is no longer at `before`; nothing was added.
@@ -85,84 +84,149 @@ def advance(
         connection.execute(insert(cursors).values(model_id=number, version=version, series=series, seq=after))
     else:
         connection.execute(update(cursors).where(*_of(cursors, number, version, series)).values(seq=after))
-    for bucket, profile in fresh.items():
-        here = and_(*_of(profiles, number, version, series), profiles.c.bucket == bucket)
-        old = connection.execute(select(profiles.c.body).where(here)).scalar()
-        whole = profile if old is None else decode_profile(old, bins) + profile
-        values = {"body": encode_profile(whole), "updated": now}
-        if old is None:
-            row = {"model_id": number, "version": version, "series": series, "bucket": bucket, **values}
-            connection.execute(insert(profiles).values(row))
-        else:
-            connection.execute(update(profiles).where(here).values(values))
+    layout = Layout(bins)
+    for length in lengths(seconds):
+        together: dict[int, list[Profile]] = {}
+        for bucket, profile in fresh.items():
+            together.setdefault(bucket // length * length, []).append(profile)
+        for start, parts in together.items():
+            key = {"model_id": number, "version": version, "series": series, "seconds": length, "bucket": start}
+            _add(connection, key, layout, parts, now)
+
+
+def _add(connection: Connection, key: Mapping[str, Any], layout: Layout, parts: list[Profile], now: float) -> None:
+    here = and_(*(profiles.c[name] == value for name, value in key.items()))
+    old = connection.execute(select(profiles.c.body).where(here)).scalar()
+    whole = Sum(layout)
+    for profile in parts:
+        whole.add(profile)
+    if old is None:
+        connection.execute(insert(profiles).values(**key, updated=now, body=whole.encoded()))
+    else:
+        whole.add_encoded(old)
+        connection.execute(update(profiles).where(here).values(updated=now, body=whole.encoded()))
 
 
 def read_buckets(
-    connection: Connection, number: int, version: str, series: str, *, bins: Mapping[str, Bins], start: int, end: int
-) -> list[Profile]:
-    """The profiles of the buckets that begin in `[start, end)`."""
-    query = select(profiles.c.body).where(
-        *_of(profiles, number, version, series), profiles.c.bucket >= start, profiles.c.bucket < end
+    connection: Connection,
+    number: int,
+    version: str,
+    series: str,
+    *,
+    bins: Mapping[str, Bins],
+    seconds: int,
+    start: int,
+    end: int,
+) -> Profile | None:
+    """The profile of the buckets that begin in `[start, end)`, None where there are none.
+
+    `seconds` is the length of a bucket.
+    """
+    whole = Sum(Layout(bins))
+    for length, first, last in _pieces(start, end, lengths(seconds)):
+        for _, body in _bodies(connection, number, version, series, length, first, last):
+            whole.add_encoded(body)
+    return whole.profile()
+
+
+def read_parts(
+    connection: Connection,
+    number: int,
+    version: str,
+    series: str,
+    *,
+    bins: Mapping[str, Bins],
+    seconds: int,
+    start: int,
+    end: int,
+    longest: int,
+) -> Iterator[tuple[int, Profile]]:
+    """The profiles of the buckets that begin in `[start, end)`, each with its start.
+
+    Buckets are added up where that saves reading, as long as what they add up to is no longer than `longest` seconds, and
+    divides it.
+    """
+    layout = Layout(bins)
+    usable = [length for length in lengths(seconds) if longest % length == 0]
+    for length, first, last in _pieces(start, end, usable or [seconds]):
+        for bucket, body in _bodies(connection, number, version, series, length, first, last):
+            whole = Sum(layout)
+            whole.add_encoded(body)
+            if (profile := whole.profile()) is not None:
+                yield bucket, profile
+
+
+def _pieces(start: int, end: int, usable: list[int]) -> Iterator[tuple[int, int, int]]:
+    """A stretch of time as (length, start, end): whole days, then whole hours before and behind them, then buckets."""
+    length, *shorter = usable
+    if not shorter:
+        yield length, start, end
+        return
+    first, last = -(-start // length) * length, end // length * length
+    if first >= last:
+        yield from _pieces(start, end, shorter)
+        return
+    yield from _pieces(start, first, shorter)
+    yield length, first, last
+    yield from _pieces(last, end, shorter)
+
+
+def _bodies(
+    connection: Connection, number: int, version: str, series: str, length: int, start: int, end: int
+) -> list[tuple[int, bytes]]:
+    if start >= end:
+        return []
+    query = select(profiles.c.bucket, profiles.c.body).where(
+        *_of(profiles, number, version, series),
+        profiles.c.seconds == length,
+        profiles.c.bucket >= start,
+        profiles.c.bucket < end,
     )
-    return [decode_profile(body, bins) for body in connection.execute(query).scalars()]
+    return [(bucket, body) for bucket, body in connection.execute(query)]
 
 
 def expire_profiles(connection: Connection, *, updated_before: float, limit: int) -> int:
-    """Drop the oldest profiles that nothing was added to since an instant; how many went."""
+    """Drop the days that nothing was added to since an instant, with their hours and buckets; how many rows went.
+
+    A day goes as a whole, so that it never differs from its parts. It ends once `limit` rows have gone.
+    """
     key = (profiles.c.model_id, profiles.c.version, profiles.c.series, profiles.c.bucket)
-    old = select(*key).where(profiles.c.updated < updated_before).limit(limit)
-    gone = connection.execute(old).all()
-    for row in gone:
-        where = and_(*_of(profiles, row.model_id, row.version, row.series), profiles.c.bucket == row.bucket)
-        connection.execute(delete(profiles).where(where))
-    return len(gone)
+    old = select(*key).where(profiles.c.seconds == DAY, profiles.c.updated < updated_before).limit(limit)
+    gone = 0
+    for row in connection.execute(old).all():
+        if gone >= limit:
+            break
+        of_day = (profiles.c.bucket >= row.bucket, profiles.c.bucket < row.bucket + DAY)
+        where = and_(*_of(profiles, row.model_id, row.version, row.series), *of_day)
+        gone += connection.execute(delete(profiles).where(where)).rowcount
+    return gone
 
 
 def save_reference(connection: Connection, number: int, reference: Reference, now: float) -> None:
     """Keep a reference, so that its bins stay what they are."""
-    if load_reference(connection, number, reference.fingerprint) is None:
+    here = (references.c.model_id == number, references.c.fingerprint == reference.fingerprint)
+    if connection.execute(select(references.c.created).where(*here)).first() is None:
         connection.execute(
             insert(references).values(
-                model_id=number, fingerprint=reference.fingerprint, created=now, body=_encode_reference(reference)
+                model_id=number,
+                fingerprint=reference.fingerprint,
+                created=now,
+                body=encode_reference(reference),
+                stretches=None if reference.stretches is None else encode_stretches(reference.stretches),
             )
         )
 
 
-def load_reference(connection: Connection, number: int, fingerprint: str) -> Reference | None:
-    """A reference kept before, None where there is none."""
-    query = select(references.c.body).where(references.c.model_id == number, references.c.fingerprint == fingerprint)
-    body = connection.execute(query).scalar()
-    return None if body is None else _decode_reference(body)
-
-
-def _encode_reference(reference: Reference) -> bytes:
-    columns = []
-    for column in reference.columns:
-        bins, profile = reference.bins.get(column.name), reference.profiles.get(column.name)
-        drawn = None
-        if bins is not None and profile is not None:
-            edges = bins.edges.tolist() if isinstance(bins, NumericBins) else list(bins.categories)
-            counted = [profile.counts.tolist(), profile.sums.tolist(), profile.missing, profile.unseen]
-            drawn = [edges, bins.groups.tolist(), counted]
-        columns.append([column.name, column.kind.value, column.importance, drawn, reference.unusable.get(column.name)])
-    return msgspec.msgpack.encode([_FORMAT, reference.fingerprint, reference.version, reference.rows, columns])
-
-
-def _decode_reference(body: bytes) -> Reference:
-    _, fingerprint, version, rows, listed = msgspec.msgpack.decode(body)
-    columns, bins, found, unusable = [], {}, {}, {}
-    for name, kind, importance, drawn, reason in listed:
-        columns.append(Column(name, ColumnKind(kind), importance))
-        if drawn is None:
-            unusable[name] = reason
-            continue
-        edges, groups, (counts, sums, missing, unseen) = drawn
-        bins[name] = _bins(ColumnKind(kind), edges, np.array(groups, dtype=np.int64))
-        found[name] = ColumnProfile(np.array(counts, dtype=np.int64), np.array(sums), missing, 0, unseen)
-    return Reference(fingerprint, version, rows, tuple(columns), bins, found, unusable)
-
-
-def _bins(kind: ColumnKind, edges: list[Any], groups: IntArray) -> Bins:
-    if kind is ColumnKind.NUMERIC:
-        return NumericBins(np.array(edges, dtype=np.float64), groups)
-    return CategoricalBins(tuple(edges), groups)
+def load_reference(
+    connection: Connection, number: int, fingerprint: str, *, stretches: bool = False
+) -> Reference | None:
+    """A reference kept before, None where there is none; its stretches only where they are asked for, as they are large."""
+    here = (references.c.model_id == number, references.c.fingerprint == fingerprint)
+    body = connection.execute(select(references.c.body).where(*here)).scalar()
+    if body is None:
+        return None
+    reference = decode_reference(body)
+    if stretches:
+        cut = connection.execute(select(references.c.stretches).where(*here)).scalar()
+        return replace(reference, stretches=None if cut is None else decode_stretches(cut))
+    return reference

@@ -53,7 +53,8 @@ events = Table(
     # What came over the wire, as JSON: features, prediction, probability and latency_seconds.
     Column("body", LargeBinary, nullable=False),
     UniqueConstraint("model_id", "event_id"),
-    Index("events_by_time", "model_id", "time"),
+    # The version is in it so that counting and sampling a window need not look up its rows.
+    Index("events_by_time", "model_id", "time", "version"),
     Index("events_by_version", "model_id", "version", "seq"),
     Index("events_by_receipt", "model_id", "received"),
     sqlite_autoincrement=True,
@@ -99,6 +100,8 @@ references = Table(
     Column("fingerprint", String, primary_key=True),
     Column("created", Float, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    # The reference cut into pieces, which takes more room than all else of it.
+    Column("stretches", LargeBinary),
 )
 
 cursors = Table(
@@ -116,7 +119,8 @@ profiles = Table(
     Column("model_id", ForeignKey("models.id"), primary_key=True),
     Column("version", String, primary_key=True),
     Column("series", String, primary_key=True),
-    Column("bucket", Integer, primary_key=True),
+    Column("seconds", Integer, primary_key=True),  # its length: that of a bucket, an hour or a day
+    Column("bucket", Integer, primary_key=True),  # when it starts
     Column("updated", Float, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )

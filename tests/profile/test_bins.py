@@ -187,14 +187,14 @@ def test_a_categorical_column_without_a_value_has_no_bins(values: list[None]) ->
 
 def test_a_reference_without_rows_is_no_data() -> None:
     with pytest.raises(NoData, match="no rows"):
-        build_reference(batch(np.empty(0)), (Column("x", NUMERIC),), fingerprint="f", version=None)
+        build_reference(batch(np.empty(0)), (Column("x", NUMERIC),), fingerprint="f", version=None, window_seconds=60.0)
 
 
 def test_an_empty_column_of_the_reference_stops_no_other_one() -> None:
     whole = batch(np.array([1.0, 2.0]))
     whole = type(whole)("1", whole.times, {"x": whole.features["x"], "empty": np.full(2, np.nan)})
     columns = (Column("empty", NUMERIC), Column("x", NUMERIC))
-    reference = build_reference(whole, columns, fingerprint="f", version="1")
+    reference = build_reference(whole, columns, fingerprint="f", version="1", window_seconds=60.0)
     assert set(reference.bins) == {"x"} == set(reference.profiles)
     assert reference.unusable == {"empty": "the reference has no value in this column"}
     assert reference.rows == 2

@@ -42,4 +42,6 @@ def reference(fingerprint: str = "a", spread: float = 1.0) -> Reference:
     rows = 100
     season = np.array(["spring", "summer", None, "autumn"] * (rows // 4), dtype=object)
     features = {"temp": np.linspace(0, spread, rows), "season": season}
-    return build_reference(EventBatch("1", np.zeros(rows), features), COLUMNS, fingerprint=fingerprint, version="1")
+    return build_reference(
+        EventBatch("1", np.zeros(rows), features), COLUMNS, fingerprint=fingerprint, version="1", window_seconds=3600.0
+    )

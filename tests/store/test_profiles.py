@@ -20,10 +20,11 @@ from monitor.records import Column, ColumnKind, EventBatch, Window
 from monitor.source._values import column
 from monitor.source.ingest import IngestSource, series_of
 from monitor.store import Store, events, profiles, schema
-from monitor.store.profiles import CursorMoved, decode_profile, encode_profile, load_reference, save_reference
+from monitor.store.encoding import decode_profile, encode_profile
+from monitor.store.profiles import CursorMoved, load_reference, save_reference
 from tests.store.rows import NOW, event, opened, reference
 
-HOUR = 3600.0
+HOUR, DAY = 3600.0, 86400.0
 START = NOW // HOUR * HOUR
 REFERENCES = {"a": reference("a"), "b": reference("b", spread=3.0)}
 LIMITED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -174,15 +175,18 @@ def test_two_that_feed_at_once_count_nothing_twice(store: Store) -> None:
 
     def feed() -> None:
         store.write(
-            lambda c: profiles.advance(c, 1, "1", "series", bins=known.bins, before=0, after=1, fresh=fresh, now=NOW)
+            lambda c: profiles.advance(
+                c, 1, "1", "series", bins=known.bins, seconds=3600, before=0, after=1, fresh=fresh, now=NOW
+            )
         )
 
     feed()
     with pytest.raises(CursorMoved):
         feed()
     with store.read() as connection:
-        bounds = {"start": int(START), "end": int(START) + 1}
-        (held,) = profiles.read_buckets(connection, 1, "1", "series", bins=known.bins, **bounds)
+        bounds = {"seconds": 3600, "start": int(START), "end": int(START) + 1}
+        held = profiles.read_buckets(connection, 1, "1", "series", bins=known.bins, **bounds)
+    assert held is not None
     assert held.rows == 1
 
 
@@ -198,15 +202,18 @@ def test_a_model_nobody_has_heard_of_has_no_profiles(store: Store) -> None:
     assert list(source(store).labelled(Window(0, NOW), numeric=True)) == []
 
 
-def test_profiles_go_once_nothing_was_added_for_long_in_small_steps(store: Store) -> None:
-    known = REFERENCES["a"]
-    add(store, *(event(str(place), START + place * HOUR) for place in range(5)))
+def test_profiles_go_by_whole_days_once_nothing_was_added_for_long_in_small_steps(store: Store) -> None:
+    """A day that something was added to later stays whole, so that it is never more than its hours."""
+    known, day = REFERENCES["a"], NOW // DAY * DAY
+    add(store, *(event(f"{place}-{hour}", day + place * DAY + hour * HOUR) for place in range(5) for hour in (0, 7)))
     source(store).catch_up(store, lambda _: known, now=NOW)
-    add(store, event("late", START))
+    add(store, event("late", day + 7 * HOUR))
     source(store).catch_up(store, lambda _: known, now=NOW + 10)
-    steps = [store.write(lambda c: profiles.expire_profiles(c, updated_before=NOW + 1, limit=3)) for _ in range(3)]
-    assert steps == [3, 1, 0]
-    assert list(source(store).profiles(Window(START, START + 9 * HOUR), lambda _: known)) == ["1"]
+    steps = [store.write(lambda c: profiles.expire_profiles(c, updated_before=NOW + 1, limit=6)) for _ in range(3)]
+    assert steps == [6, 6, 0]  # two hours and their day, of four days
+    for start, end, rows in ((day, day + DAY, 3), (day, day + HOUR, 1), (day + HOUR, day + DAY, 2)):
+        assert source(store).profiles(Window(start, end), lambda _: known)["1"].rows == rows
+    assert source(store).profiles(Window(day + DAY, day + 9 * DAY), lambda _: known) == {}
 
 
 # --- as bytes ---------------------------------------------------------------------------------------------------------
@@ -215,14 +222,16 @@ def test_profiles_go_once_nothing_was_added_for_long_in_small_steps(store: Store
 def test_a_profile_comes_back_as_it_was() -> None:
     known = REFERENCES["a"]
     whole = Profile(100, 1.5, 9.25, dict(known.profiles))
-    assert_same(decode_profile(encode_profile(whole), known.bins), whole)
+    assert_same(decode_profile(encode_profile(whole, known.bins), known.bins), whole)
 
 
 def test_a_bin_for_the_rest_comes_back_and_counts_as_before(store: Store) -> None:
     add(store, event("a"))
     names = np.array([f"{place:04}" for place in range(CATEGORIES + 7)] * 2, dtype=object)
     rows = EventBatch("1", np.zeros(len(names)), {"season": names})
-    known = build_reference(rows, (Column("season", ColumnKind.CATEGORICAL),), fingerprint="many", version="1")
+    known = build_reference(
+        rows, (Column("season", ColumnKind.CATEGORICAL),), fingerprint="many", version="1", window_seconds=3600.0
+    )
     store.write(lambda c: save_reference(c, 1, known, NOW))
     with store.read() as connection:
         found = load_reference(connection, 1, "many")
@@ -236,7 +245,7 @@ def test_a_bin_for_the_rest_comes_back_and_counts_as_before(store: Store) -> Non
     later = np.array(["0000", f"{CATEGORIES + 3:04}", "never heard of", None], dtype=object)
     profile = profile_batch(EventBatch("1", np.arange(4.0), {"season": later}), found.bins)
     assert (profile.columns["season"].counts[-1], profile.columns["season"].unseen) == (2, 0)
-    assert_same(decode_profile(encode_profile(profile), found.bins), profile)
+    assert_same(decode_profile(encode_profile(profile, found.bins), found.bins), profile)
 
 
 def test_a_reference_comes_back_as_it_was_and_is_kept_once(store: Store) -> None:
