@@ -161,17 +161,42 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Coded:
+    """A categorical column of few names: row i holds `names[codes[i]]`, or nothing where its code is -1.
+
+    >>> Coded(np.array([1, -1, 0], dtype=np.int32), ("a", "b"))[1:].spelled().tolist()
+    [None, 'a']
+    """
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: Any) -> Coded:
+        """Some of the rows, by slice, mask or places."""
+        return Coded(self.codes[rows], self.names)
+
+    def spelled(self) -> ObjectArray:
+        """The same as an object array of str and None, shape (n,)."""
+        names = np.array([*self.names, None], dtype=object)
+        return names[self.codes]
+
+
+@dataclass(frozen=True, slots=True)
 class EventBatch:
     """Predictions of one version in columns, all of one length (`len(batch)` rows).
 
     A numeric feature is float64 with NaN where it is missing; a categorical one is an object array of str with None where
-    it is missing. `absent` counts, by feature, the rows that did not even carry it (they are missing as well), `invalid`
+    it is missing, or `Coded`; a text is an object array too; a vector is float64 of shape (rows, length), with a row of NaN
+    where there is none. `absent` counts, by feature, the rows that did not even carry it (they are missing as well), `invalid`
     those whose value was of no use for its kind, such as text in a numeric feature (NaN in the array, and not missing).
     """
 
     version: str
     times: FloatArray
-    features: Mapping[str, FloatArray | ObjectArray]
+    features: Mapping[str, FloatArray | ObjectArray | Coded]
     absent: Mapping[str, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
 
@@ -228,13 +253,15 @@ class Statistic:
 
     - `counts`: two count vectors on the same groups of bins, shape (..., k), missing and unseen rows in the last two places;
     - `histogram`: two `Histogram`s on the same fine bins. Like counts, these are mergeable;
-    - `rows`: two two-dimensional arrays of rows, and a seeded generator. These are not, and run in a process of their own.
+    - `rows`: two two-dimensional arrays of rows, and a seeded generator. These are not, and run in a process of their own;
+    - `verdicts`: the weights of a model's features, and which of them have drifted.
 
     Attributes:
         default_material: of drift, the effect below which nobody is alerted.
         null: of drift, what its values follow when nothing has changed: the G-test's weighted sum of chi-squares on the
             same counts, Kolmogorov's distribution, or nothing that is known: then the reference is resampled.
         rate: of drift, unchanged data score in proportion to (1/n + 1/N) ** rate for n current and N reference rows.
+        per_chi_square: of a small change judged by the G-test, a score is (this × G × (1/n + 1/N)) ** rate, or G at rate 0.
         exact: of drift on histograms, the same from the two arrays of values.
     """
 
@@ -248,9 +275,10 @@ class Statistic:
     compute: Callable[..., Any]
     default_threshold: float | None = None
     default_material: float | None = None
-    needs: Literal["counts", "histogram", "rows"] = "counts"
+    needs: Literal["counts", "histogram", "rows", "verdicts"] = "counts"
     null: Literal["g_test", "kolmogorov", "resampled"] = "resampled"
     rate: float = 1.0
+    per_chi_square: float | None = None
     exact: Callable[[FloatArray, FloatArray], float] | None = None
 
     def is_breach(self, value: float, threshold: float) -> bool:
@@ -292,6 +320,15 @@ class Finding:
     calibration: str | None = None
     material: float | None = None
     impact: float | None = None
+
+    @property
+    def subject(self) -> Literal["feature", "prediction", "label", "model"]:
+        """What it is about: a feature, what the model says, what was true, or the model as a whole."""
+        if self.feature is None:
+            return "model"
+        if self.feature in (Role.PREDICTION, Role.SCORE):
+            return "prediction"
+        return "label" if self.feature == Role.LABEL else "feature"
 
     def as_json(self) -> dict[str, Any]:
         """The finding as it appears wherever findings are shown as JSON."""
@@ -354,7 +391,8 @@ class Rule:
     It watches either the verdict of a check's findings (`on="breached"`, one alert per finding, labelled with `by`) or the
     state of a check as a whole (`on="no_data"` or `"error"`, one alert per check). `check` names the check; a name that
     ends in `:` stands for every check that starts so (`probe:` is every probe), `*` for all of them. `metric` is the
-    series that holds the breach in Prometheus; `by` are its labels beside `app`.
+    series that holds the breach in Prometheus; `by` are its labels beside `app`. `subject` narrows it to the findings about a
+    feature, the predictions, the labels or the model as a whole.
     """
 
     name: str
@@ -366,6 +404,7 @@ class Rule:
     description: str
     metric: str = ""
     by: tuple[str, ...] = ()
+    subject: str = ""
 
     def covers(self, check: str) -> bool:
         """Whether this rule watches that check."""

@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 
-from monitor.records import Direction, IntArray, NoData, Statistic
+from monitor.records import Direction, FloatArray, IntArray, Statistic
+from monitor.stats._shares import floored_shares, plain
 
-FLOOR = 1e-4
 
-
-def psi(reference: IntArray, current: IntArray) -> float:
+def psi(reference: FloatArray | IntArray, current: FloatArray | IntArray) -> float | FloatArray:
     """Population stability index of two count vectors on the same bins.
 
     `Σ (qᵢ − pᵢ) ln(qᵢ / pᵢ)`, with p the reference's shares and q the current ones, each floored at 1e-4 and not scaled
@@ -19,8 +18,11 @@ def psi(reference: IntArray, current: IntArray) -> float:
     Credit Risk Scorecards (2006); the floor is ours and stands in the recording rules alike.
 
     Args:
-        reference: rows per bin, shape (k,).
-        current: rows per bin, shape (k,).
+        reference: rows per bin, shape (..., k).
+        current: rows per bin, shape (..., k).
+
+    Returns:
+        The index; of leading axes, an array of them.
 
     Raises:
         NoData: either has no rows.
@@ -28,11 +30,8 @@ def psi(reference: IntArray, current: IntArray) -> float:
     >>> round(psi(np.array([50, 50]), np.array([75, 25])), 4)
     0.2747
     """
-    if reference.sum() == 0 or current.sum() == 0:
-        raise NoData("no rows to compare")
-    p = np.maximum(reference / reference.sum(), FLOOR)
-    q = np.maximum(current / current.sum(), FLOOR)
-    return float(np.sum((q - p) * np.log(q / p)))
+    p, q = floored_shares(reference, current)
+    return plain(np.sum((q - p) * np.log(q / p), axis=-1))
 
 
 STATISTIC = Statistic(
@@ -45,4 +44,7 @@ STATISTIC = Statistic(
     worse=Direction.HIGHER_IS_WORSE,
     compute=psi,
     default_threshold=0.2,
+    default_material=0.1,
+    null="g_test",
+    per_chi_square=1.0,
 )

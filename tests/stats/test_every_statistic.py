@@ -3,63 +3,33 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
-from monitor import registry
-from monitor.records import Direction, NoData, Statistic
+from monitor.profile import histogram_pair, profile_column
+from monitor.records import Direction, Histogram, NoData
+from tests.stats.binned import arrays_of, bins_of, column, stacked, two_histograms
+from tests.stats.inputs import (
+    DRIFT,
+    EVERY,
+    EXAMPLES,
+    ON_COUNTS,
+    ON_HISTOGRAMS,
+    ORDERLESS,
+    WITHOUT_FLOOR,
+    inputs,
+    two_counts,
+    weighted_counts,
+)
 from tests.stats.oracles import BY_HAND, ORACLES, Inputs
 
-EVERY = {name: registry.load("statistic", name).STATISTIC for name in registry.known("statistic")}
-QUALITY = [name for name, statistic in EVERY.items() if statistic.family == "quality"]
-DRIFT = [name for name, statistic in EVERY.items() if statistic.family == "drift"]
-ORDERLESS = [name for name, oracle in ORACLES.items() if name in EVERY and name not in QUALITY and not oracle.ordered]
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
 every_statistic = pytest.mark.parametrize("name", EVERY)
-
-
-@some.composite
-def two_counts(draw: some.DrawFn) -> tuple[Any, ...]:
-    """Rows per bin of a reference and of a window; at least one row in each, empty bins among them."""
-    bins = draw(some.integers(1, 8))
-    rows = some.lists(some.integers(0, 1000) | some.just(0), min_size=bins, max_size=bins).filter(any)
-    return np.array(draw(rows), dtype=np.int64), np.array(draw(rows), dtype=np.int64)
-
-
-@some.composite
-def two_columns(draw: some.DrawFn, values: some.SearchStrategy[Any], dtype: Any) -> tuple[Any, ...]:
-    pairs = draw(some.lists(some.tuples(values, values), min_size=1, max_size=30))
-    return tuple(np.array(column, dtype=dtype) for column in zip(*pairs, strict=True))
-
-
-@some.composite
-def quality_counts(draw: some.DrawFn) -> dict[str, int]:
-    rows = draw(some.integers(1, 10_000))
-    missing = draw(some.integers(0, rows))
-    return {
-        "rows": rows,
-        "missing": missing,
-        "absent": draw(some.integers(0, missing)),
-        "unseen": draw(some.integers(0, rows - missing)),
-    }
-
-
-def inputs(statistic: Statistic) -> some.SearchStrategy[Inputs]:
-    """Whatever a statistic of this family may be given."""
-    if statistic.family == "quality":
-        return quality_counts().map(lambda counts: ((), counts))
-    if statistic.family == "drift":
-        return two_counts().map(lambda arrays: (arrays, {}))
-    if "regression" in statistic.applies_to:
-        numbers = some.floats(-1e6, 1e6, allow_nan=False)
-        return two_columns(numbers, np.float64).map(lambda arrays: (arrays, {}))
-    return two_columns(some.sampled_from(["0", "1", "up"]), object).map(lambda arrays: (arrays, {}))
 
 
 def score(name: str, data: Inputs) -> float:
@@ -81,7 +51,9 @@ def test_a_statistic_equals_its_second_opinion(name: str) -> None:
     @EXAMPLES
     @given(inputs(EVERY[name]))
     def holds(data: Inputs) -> None:
-        assert score(name, data) == pytest.approx(ORACLES[name].value(*data[0], **data[1]), rel=1e-12, abs=1e-12)
+        oracle = ORACLES[name]
+        relative, absolute = oracle.within
+        assert score(name, data) == pytest.approx(oracle.value(*data[0], **data[1]), rel=relative, abs=absolute)
 
     holds()
 
@@ -111,11 +83,12 @@ def test_inputs_stay_untouched(name: str) -> None:
     @EXAMPLES
     @given(inputs(EVERY[name]))
     def holds(data: Inputs) -> None:
-        before = [array.copy() for array in data[0]]
-        for array in data[0]:
+        arrays = [array for side in data[0] for array in arrays_of(side)]
+        before = [array.copy() for array in arrays]
+        for array in arrays:
             array.flags.writeable = False
         score(name, data)
-        assert all(np.array_equal(old, new) for old, new in zip(before, data[0], strict=True))
+        assert all(np.array_equal(old, new) for old, new in zip(before, arrays, strict=True))
 
     holds()
 
@@ -135,8 +108,8 @@ def test_rows_in_another_order_score_the_same(name: str) -> None:
     holds()
 
 
-@pytest.mark.parametrize("name", DRIFT)
-def test_identical_input_has_not_drifted(name: str) -> None:
+@pytest.mark.parametrize("name", ON_COUNTS)
+def test_identical_counts_have_not_drifted(name: str) -> None:
     @EXAMPLES
     @given(two_counts(), some.integers(1, 50))
     def holds(counts: tuple[Any, ...], times: int) -> None:
@@ -147,15 +120,75 @@ def test_identical_input_has_not_drifted(name: str) -> None:
     holds()
 
 
+@pytest.mark.parametrize("name", ON_HISTOGRAMS)
+def test_identical_histograms_have_not_drifted(name: str) -> None:
+    @EXAMPLES
+    @given(two_histograms(), some.integers(1, 50))
+    def holds(sides: tuple[Histogram, Histogram], times: int) -> None:
+        more = replace(sides[0], counts=sides[0].counts * times)
+        assert EVERY[name].compute(sides[0], sides[0]) == EVERY[name].compute(sides[0], more) == 0
+
+    holds()
+
+
+@pytest.mark.parametrize("name", ON_COUNTS)
+def test_counts_along_leading_axes_score_as_each_row_does(name: str) -> None:
+    @EXAMPLES
+    @given(some.lists(weighted_counts(), min_size=2, max_size=4), some.integers(2, 6))
+    def holds(rows: list[tuple[Any, ...]], bins: int) -> None:
+        # The last bin takes in what goes beyond it, so that all rows have the same bins.
+        fitted = [
+            tuple(np.bincount(np.minimum(np.arange(len(side)), bins), side, bins + 1) for side in row) for row in rows
+        ]
+        references, windows = (np.stack(side) for side in zip(*fitted, strict=True))
+        compute = EVERY[name].compute
+        each = pytest.approx([compute(*row) for row in fitted], rel=1e-12, abs=1e-12)
+        assert compute(references, windows).tolist() == each
+        assert compute(references[:, None], windows[:, None]).ravel().tolist() == each
+        against_one = [compute(references[0], window) for window in windows]
+        assert compute(references[0], windows).tolist() == pytest.approx(against_one, rel=1e-12, abs=1e-12)
+
+    holds()
+
+
+@pytest.mark.parametrize("name", ON_HISTOGRAMS)
+def test_histograms_along_leading_axes_score_as_each_row_does(name: str) -> None:
+    @EXAMPLES
+    @given(column(finite=True), some.lists(column(), min_size=4, max_size=4))
+    def holds(reference: Any, columns: list[Any]) -> None:
+        bins = bins_of(reference)
+        whole, *drawn = (profile_column(values, bins) for values in (reference, *columns))
+        pairs = [histogram_pair(whole, each, bins) for each in drawn]
+        widths = np.max([window.widths for _, window in pairs], axis=0)  # the ends of all of them
+        one, windows = (replace(pairs[0][0], widths=widths), [replace(window, widths=widths) for _, window in pairs])
+        compute = EVERY[name].compute
+        against_one = pytest.approx([compute(one, window) for window in windows], rel=1e-12, abs=1e-12)
+        assert compute(one, stacked(windows)).tolist() == against_one
+        # References of other rows, too, as they come from resampling one: windows 0 and 1 against windows 2 and 3.
+        others = [replace(window, spread=one.spread) for window in windows]
+        each = pytest.approx([compute(others[0], others[2]), compute(others[1], others[3])], rel=1e-12, abs=1e-12)
+        assert compute(stacked(others[:2]), stacked(others[2:])).tolist() == each
+        # Means that all repetitions share.
+        shared = replace(stacked(windows), means=one.means)
+        alike = [compute(one, replace(window, means=one.means)) for window in windows]
+        assert compute(one, shared).tolist() == pytest.approx(alike, rel=1e-12, abs=1e-12)
+
+    holds()
+
+
 @every_statistic
 def test_empty_input_is_no_data(name: str) -> None:
-    family = EVERY[name].family
-    nothing, ten = np.zeros(3, dtype=np.int64), np.array([1, 2, 7])
+    statistic = EVERY[name]
+    nothing, ten, both = np.zeros(3, dtype=np.int64), np.array([1, 2, 7]), np.array([[1, 2, 7], [0, 0, 0]])
     empty: list[Inputs] = {
-        "drift": [((nothing, nothing), {}), ((ten, nothing), {}), ((nothing, ten), {})],
+        "drift": [((nothing, nothing), {}), ((ten, nothing), {}), ((nothing, ten), {}), ((ten, both), {})],
         "performance": [((np.empty(0), np.empty(0)), {})],
         "quality": [((), {"rows": 0, "missing": 0, "absent": 0, "unseen": 0})],
-    }[family]
+    }[statistic.family]
+    if statistic.needs == "histogram":
+        empty = [(tuple(Histogram(side, np.arange(3.0), np.ones(3), 1.0) for side in data), {}) for data, _ in empty]
+    if statistic.needs == "verdicts":
+        empty = [((np.empty(0), np.empty(0, dtype=bool)), {}), ((np.zeros(2), np.ones(2, dtype=bool)), {})]
     for data in empty:
         with pytest.raises(NoData, match=r"^no "):
             score(name, data)
@@ -182,9 +215,20 @@ def test_on_the_threshold_is_still_ok(name: str) -> None:
 
 
 @every_statistic
-def test_a_default_threshold_lies_within_the_bounds(name: str) -> None:
+def test_defaults_lie_within_the_bounds(name: str) -> None:
     statistic = EVERY[name]
     if statistic.default_threshold is None:
-        assert statistic.family == "performance"  # only there nobody can know what is good enough
+        assert statistic.family != "quality"  # there alone everybody knows what is not good enough
     else:
         assert statistic.low <= statistic.default_threshold <= statistic.high
+    if statistic.default_material is not None:
+        assert statistic.low < statistic.default_material <= (statistic.default_threshold or statistic.high)
+    if name in DRIFT:
+        assert (statistic.default_material is None) is (name in WITHOUT_FLOOR)
+
+
+@pytest.mark.parametrize("name", DRIFT)
+def test_a_null_distribution_fits_what_the_statistic_is_computed_on(name: str) -> None:
+    statistic = EVERY[name]
+    assert statistic.needs == {"g_test": "counts", "kolmogorov": "histogram"}.get(statistic.null, statistic.needs)
+    assert (statistic.exact is not None) is (statistic.needs == "histogram")
