@@ -1,0 +1,283 @@
+"""The calibration of a reference: what a window of so many rows would score against it if nothing had changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.calibrate.resampling import Resampled, resample
+from monitor.calibrate.restlessness import SHORT, Restlessness, restlessness
+from monitor.calibrate.significance import (
+    combined_p_value,
+    contrast_scores,
+    contrast_statistic,
+    g_statistic,
+    share_p_value,
+)
+from monitor.calibrate.tails import kolmogorov_tail
+from monitor.profile import NumericBins, Reference, Stretches, group_counts
+from monitor.records import FloatArray, Statistic
+
+FEWEST_REFERENCE_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What unchanged data would do, for one score.
+
+    Attributes:
+        p_value: how often they would score as much or more.
+        threshold: the score that they exceed with the chance that was asked for.
+        kind: how that is known, such as `g_test_by_stretches`.
+    """
+
+    p_value: float
+    threshold: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a reference says of itself.
+
+    Attributes:
+        how: `by_stretches`, `by_season`, or why it says little: `short_reference` (of fewer than ten windows),
+            `undated_reference` (its rows have no time, so that their order had to do).
+        columns: the restlessness of each column.
+        scores: the contrasts of each numeric column, shape (2, groups); of a categorical one, shape (0, groups).
+        resampled: by column and statistic, where no closed form is known.
+    """
+
+    how: str
+    columns: Mapping[str, Restlessness]
+    scores: Mapping[str, FloatArray]
+    resampled: Mapping[tuple[str, str], Resampled]
+
+
+def calibrate(
+    reference: Reference, statistics: Mapping[str, Sequence[Statistic]], *, window_seconds: float
+) -> Calibration:
+    """Calibrate a reference for windows of a length. The same reference always has the same calibration.
+
+    Args:
+        reference: with its stretches.
+        statistics: those that will be asked for, by column; of these, the ones without a closed form are resampled.
+        window_seconds: length of the windows.
+
+    Raises:
+        ValueError: the reference has no stretches.
+    """
+    cut = reference.stretches
+    if cut is None:
+        raise ValueError("expected a reference with its stretches, got one without")
+    parts = max(round(window_seconds / cut.seconds), 1) if cut.seconds else _parts_of_undated(cut)
+    columns, scores, resampled = {}, {}, {}
+    for column in reference.columns:
+        bins = reference.bins.get(column.name)
+        if bins is None:
+            continue
+        groups = group_counts(cut.counts[column.name], bins)
+        expected = group_counts(cut.expected[column.name], bins) if cut.expected else None
+        whole = groups.sum(axis=0)
+        numeric = isinstance(bins, NumericBins)
+        scores[column.name] = contrast_scores(whole) if numeric else np.zeros((0, len(whole)))
+        # Missing and unseen rows, the last two groups, are also tested by themselves.
+        single = np.eye(2, len(whole), len(whole) - 2)
+        tested = np.concatenate([scores[column.name], single])
+        rest = restlessness(groups, expected, cut.repeats, tested, parts=parts)
+        columns[column.name] = rest
+        for statistic in statistics.get(column.name, ()):
+            if statistic.null == "resampled":
+                # Its own stream of random numbers: what is asked for beside it changes nothing.
+                seed = f"{reference.fingerprint}/{column.name}/{statistic.name}"
+                own = np.random.default_rng([*seed.encode()])
+                found = resample(statistic, reference, column.name, batch=rest.batches, rng=own)
+                resampled[column.name, statistic.name] = found
+    return Calibration(_how(reference, cut, window_seconds), columns, scores, resampled)
+
+
+def _parts_of_undated(cut: Stretches) -> int:
+    """Batches of up to a tenth of a reference without times: its windows' rows are not known yet."""
+    largest = max(len(cut) // SHORT, 1)
+    return 1 << (largest.bit_length() - 1)
+
+
+def _how(reference: Reference, cut: Stretches, window_seconds: float) -> str:
+    if not cut.seconds:
+        return "short_reference" if cut.dated else "undated_reference"
+    windows = len(cut) * cut.seconds / window_seconds
+    if windows < SHORT or len(cut) < SHORT:
+        return "short_reference"
+    return "by_season" if reference.match else "by_stretches"
+
+
+@dataclass(frozen=True, slots=True)
+class Significance:
+    """The G-test with its contrasts, for several columns at once.
+
+    Attributes:
+        p_values: shape (f,).
+        shrink: the factor by which G and the squared contrasts would have to change for the p-value to be the level asked
+            for, shape (f,); NaN where there is no difference at all.
+        critical: the critical value of G, where nothing but G tells, shape (f,).
+    """
+
+    p_values: FloatArray
+    shrink: FloatArray
+    critical: FloatArray
+
+
+def significance(
+    calibration: Calibration,
+    names: Sequence[str],
+    reference: Sequence[FloatArray],
+    current: Sequence[FloatArray],
+    level: float | None = None,
+) -> Significance:
+    """Test columns for any difference of their counts.
+
+    Args:
+        calibration: of the reference.
+        names: the columns, f of them.
+        reference: by column, rows per group that are expected, shape (groups,).
+        current: by column, rows per group, shape (groups,).
+        level: the significance level whose critical values are wanted; None where only p-values are.
+    """
+    if not names:
+        nothing = np.empty(0)
+        return Significance(nothing, nothing, nothing)
+    width = max(len(counts) for counts in current)
+    wide_reference, wide_current = _padded(reference, width), _padded(current, width)
+    g = g_statistic(wide_reference, wide_current)
+    rests = [calibration.columns[name] for name in names]
+    rows = wide_current.sum(axis=1)
+    weights = _weights(rests, wide_reference, wide_current, rows)
+    freedom = np.array([rest.freedom for rest in rests])
+    contrasts, contrast_freedom = _contrasts(calibration, names, wide_reference, wide_current, width)
+    shares = _shares(rests, reference, current)
+
+    def p_values(factor: FloatArray) -> FloatArray:
+        # The logarithm of an exact p-value is, like a chi-square, about proportional to the square of the effect.
+        others = shares ** factor[:, None]
+        return combined_p_value(g * factor, weights, freedom, contrasts * factor[:, None], contrast_freedom, others)
+
+    found = p_values(np.ones(len(names)))
+    if level is None:
+        unknown = np.full(len(names), np.nan)
+        return Significance(found, unknown, unknown)
+    moved = (g > 1e-9) | (shares < 1).any(axis=1) | (np.nan_to_num(contrasts).max(axis=1, initial=0.0) > 1e-9)
+    shrink = _solve(p_values, found, level)
+
+    def alone(factor: FloatArray) -> FloatArray:
+        none = np.ones_like(shares)
+        spread = weights.sum(axis=1) * factor
+        return combined_p_value(spread, weights, freedom, contrasts * 0.0, contrast_freedom, none)
+
+    critical = weights.sum(axis=1) * _solve(alone, alone(np.ones(len(names))), level)
+    return Significance(found, np.where(moved, shrink, np.nan), critical)
+
+
+def _padded(vectors: Sequence[FloatArray], width: int) -> FloatArray:
+    wide = np.zeros((len(vectors), width))
+    for row, vector in enumerate(vectors):
+        wide[row, : len(vector)] = vector
+    return wide
+
+
+def _weights(rests: Sequence[Restlessness], reference: FloatArray, current: FloatArray, rows: FloatArray) -> FloatArray:
+    """λ of each column for so many rows; a group that the reference does not know adds a plain degree of freedom."""
+    wide = np.zeros_like(current)
+    new = ((reference == 0) & (current > 0)).sum(axis=1)
+    for row, rest in enumerate(rests):
+        grown = 1 + (rest.weights - 1) * max(1.0, rows[row] / rest.rows)
+        held = grown[: wide.shape[1]]
+        wide[row, : len(held)] = held
+        extra = min(int(new[row]), wide.shape[1] - len(held))
+        wide[row, len(held) : len(held) + extra] = 1.0
+    return wide
+
+
+def _contrasts(
+    calibration: Calibration, names: Sequence[str], reference: FloatArray, current: FloatArray, width: int
+) -> tuple[FloatArray, FloatArray]:
+    most = max(len(calibration.scores[name]) for name in names)
+    values, freedom = np.full((len(names), most), np.nan), np.full((len(names), most), 1e9)
+    for place in range(most):
+        has = [row for row, name in enumerate(names) if len(calibration.scores[name]) > place]
+        scores = _padded([calibration.scores[names[row]][place] for row in has], width)
+        found = contrast_statistic(reference[has], current[has], scores)
+        for row, value in zip(has, found, strict=True):
+            rest = calibration.columns[names[row]]
+            growth = max(1.0, current[row].sum() / rest.rows)
+            values[row, place] = value / (1 + (rest.contrasts[place] - 1) * growth)
+            freedom[row, place] = rest.contrast_freedom[place]
+    return values, freedom
+
+
+def _shares(
+    rests: Sequence[Restlessness], reference: Sequence[FloatArray], current: Sequence[FloatArray]
+) -> FloatArray:
+    """The p-values of the share of rows missing, and of those unseen, shape (f, 2)."""
+    before = np.array([counts[-2:] for counts in reference], dtype=np.float64)
+    after = np.array([counts[-2:] for counts in current], dtype=np.float64)
+    n_before = np.array([[counts.sum()] for counts in reference], dtype=np.float64)
+    n_after = np.array([[counts.sum()] for counts in current], dtype=np.float64)
+    rest = [
+        # Two standard errors of the estimate on the safe side: no distribution is at hand that would average over it.
+        r.contrasts[-2:] * np.where(r.contrasts[-2:] > 1, 1 + 2 * np.sqrt(2 / r.contrast_freedom[-2:]), 1.0)
+        for r in rests
+    ]
+    return share_p_value(before, after, n_before, n_after, np.array(rest))
+
+
+def _solve(p_values: object, at_one: FloatArray, level: float) -> FloatArray:
+    """The factor at which falling p-values cross a level: log p is nearly linear in it, so the secant is quick."""
+    assert callable(p_values)
+    goal = math.log(level)
+    low, high = np.zeros_like(at_one), np.ones_like(at_one)
+    f_low, f_high = np.full_like(at_one, -goal), np.log(np.maximum(at_one, 1e-300)) - goal
+    for _ in range(40):
+        open_ = f_high > 0
+        if not open_.any():
+            break
+        low, f_low = np.where(open_, high, low), np.where(open_, f_high, f_low)
+        high = np.where(open_, high * 4, high)
+        f_high = np.where(open_, np.log(np.maximum(p_values(high), 1e-300)) - goal, f_high)
+        if high.max() > 1e12:
+            break
+    middle = high
+    for _ in range(40):
+        middle = np.clip(high - f_high * (high - low) / np.where(f_high != f_low, f_high - f_low, -1.0), low, high)
+        # Bisecting now and then, so that no end of the bracket stays for ever.
+        f_middle = np.log(np.maximum(p_values(middle), 1e-300)) - goal
+        if np.all((np.abs(f_middle) < 1e-4) | (high - low <= 1e-12 * high)):
+            return middle
+        above = f_middle > 0
+        f_high = np.where(above, f_high * 0.5, f_middle)
+        f_low = np.where(above, f_middle, f_low * 0.5)
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return middle
+
+
+def kolmogorov_evidence(
+    rest: Restlessness, value: float, n_reference: float, n_current: float, level: float
+) -> Evidence:
+    """What unchanged data would do to Kolmogorov's distance: his distribution, as wide as the most restless direction.
+
+    Args:
+        rest: of the column.
+        value: the distance.
+        n_reference: rows of the reference that hold a value.
+        n_current: rows of the window that hold one.
+        level: the significance level whose critical value is wanted.
+    """
+    largest = 1 + (float(rest.weights.max()) - 1) * max(1.0, n_current / rest.rows)
+    unit = math.sqrt((1 / n_reference + 1 / n_current) * largest)
+    low, high = 0.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if float(kolmogorov_tail(middle, rest.freedom)) > level else (low, middle)
+    return Evidence(float(kolmogorov_tail(value / unit, rest.freedom)), high * unit, "kolmogorov")

@@ -1,0 +1,99 @@
+"""What unchanged data would score, by resampling the reference's own stretches, where no closed form is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.calibrate.restlessness import LEAST_FREEDOM
+from monitor.calibrate.tails import ExponentialTail
+from monitor.profile import NumericBins, Reference, group_counts, histogram_pair
+from monitor.records import FloatArray, Histogram, IntArray, Statistic
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """Scores of one statistic on unchanged data, in a form that no longer depends on the number of rows.
+
+    Attributes:
+        tail: of score ** (1 / rate) / (1/n + 1/N): of a score that is like a length, its square.
+        rate: of the statistic.
+    """
+
+    tail: ExponentialTail
+    rate: float
+
+    def p_value(self, value: float, n_reference: float, n_current: float) -> float:
+        """How often unchanged data would score as much or more, with so many rows on either side."""
+        return self.tail.p_value(_squared(value, n_reference, n_current, self.rate))
+
+    def threshold(self, level: float, n_reference: float, n_current: float) -> float:
+        """The score that unchanged data exceed with a chance of `level`, at most a tenth."""
+        return float((self.tail.value(level) * (1 / n_reference + 1 / n_current)) ** self.rate)
+
+
+def _squared(value: float, n_reference: float, n_current: float, rate: float) -> float:
+    return float(value ** (1 / rate) / (1 / n_reference + 1 / n_current))
+
+
+def resample(
+    statistic: Statistic, reference: Reference, column: str, *, batch: int, rng: np.random.Generator
+) -> Resampled:
+    """Split the stretches of a reference at random into "reference" and "current", and score each split.
+
+    Stretches go in batches of `batch` consecutive ones, so that rows that follow each other stay together (block permutation).
+    Where the reference is matched by season, a batch is compared with what the whole reference expects of its seasons.
+
+    Args:
+        statistic: that has no closed form; on counts or on histograms.
+        reference: with its stretches.
+        column: of it.
+        batch: stretches in a block.
+        rng: where the splits come from.
+    """
+    cut, bins = reference.stretches, reference.bins[column]
+    assert cut is not None  # the caller calibrates by them
+    blocks = max(len(cut) // batch, 1)
+    counts = _blocked(cut.counts[column], batch, blocks)
+    expected = _blocked(cut.expected[column], batch, blocks) if cut.expected else None
+    taken = max(1, min(blocks // 3, round(blocks / 10)))
+    chosen = np.zeros((DRAWS, blocks))
+    for row in range(DRAWS):
+        chosen[row, rng.permutation(blocks)[:taken]] = 1.0
+    current = chosen @ counts
+    others = chosen @ expected if expected is not None else (1 - chosen) @ counts
+    if expected is not None:
+        others = others * (counts.sum() / np.maximum(others.sum(axis=1, keepdims=True), 1.0))
+    n_current, n_reference = current.sum(axis=1), others.sum(axis=1)
+    if statistic.needs == "histogram":
+        assert isinstance(bins, NumericBins)  # no other column has a histogram
+        sums = _blocked(cut.sums[column], batch, blocks)
+        n_current, n_reference = current[:, :-2].sum(axis=1), others[:, :-2].sum(axis=1)
+        usable = (n_current > 0) & (n_reference > 0)
+        whole, _ = histogram_pair(reference.profiles[column], reference.profiles[column], bins)
+        other_sums = (1 - chosen) @ sums if expected is None else others[:, :-2] * whole.means
+        sides = [
+            _histogram(whole, others[usable, :-2], other_sums[usable]),
+            _histogram(whole, current[usable, :-2], (chosen @ sums)[usable]),
+        ]
+        scores = np.asarray(statistic.compute(*sides))
+    else:
+        usable = (n_current > 0) & (n_reference > 0)
+        scores = np.asarray(statistic.compute(group_counts(others, bins)[usable], group_counts(current, bins)[usable]))
+    unit = 1 / n_reference[usable] + 1 / n_current[usable]
+    tail = ExponentialTail.fit(scores ** (1 / statistic.rate) / unit, max(blocks - 1.0, LEAST_FREEDOM))
+    return Resampled(tail, statistic.rate)
+
+
+def _blocked(values: FloatArray | IntArray, batch: int, blocks: int) -> FloatArray:
+    used = np.asarray(values[: blocks * batch], dtype=np.float64)
+    summed: FloatArray = used.reshape(blocks, -1, used.shape[1]).sum(axis=1)
+    return summed
+
+
+def _histogram(whole: Histogram, counts: FloatArray, sums: FloatArray) -> Histogram:
+    means = np.where(counts > 0, sums / np.where(counts > 0, counts, 1.0), whole.means)
+    return Histogram(counts, means, whole.widths, whole.spread)

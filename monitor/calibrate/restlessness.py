@@ -1,0 +1,151 @@
+"""How much a reference differs from itself, between its own stretches: the yardstick for what a window may differ.
+
+Rows that follow each other are alike (autocorrelation), and so are rows of one season: their counts vary more than those of
+independent rows, and not evenly, but by direction. The statistic of the G-test then behaves like Σ λᵢ χ²₁ instead of χ² (Rao
+& Scott, JASA 1981). The λ come from the reference alone: the eigenvalues of the covariance of its stretches' shares, in units
+of what independent rows would vary, times their rows (batch means). Each stretch is compared with the others only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.records import FloatArray, IntArray
+
+FEWEST = 4  # with fewer stretches than that a variance is not told at all
+# An estimate from four windows says next to nothing of its own tail: by Student's law nothing would ever alert. It is trusted
+# as one from nine would be, and the calibration's name says that the reference is short.
+LEAST_FREEDOM = 8.0
+SHORT = 10  # a reference of fewer windows than that cannot show what differs between windows
+
+
+@dataclass(frozen=True, slots=True)
+class Restlessness:
+    """How much more than independent rows the shares of one column vary.
+
+    Attributes:
+        weights: λ of the G-test, shape (groups - 1,), each at least 1.
+        freedom: degrees of freedom their estimate rests on.
+        contrasts: variance inflation of each contrast, shape (c,), at least 1; the last two are the shares of rows missing
+            and unseen.
+        contrast_freedom: degrees of freedom of these, shape (c,).
+        rows: rows of the batches λ was read from, if they are whole windows and thus hold what differs between windows; it then
+            grows with the rows of a window. inf where shorter batches told as much.
+        batches: how many of the stretches make up one of those batches.
+    """
+
+    weights: FloatArray
+    freedom: float
+    contrasts: FloatArray
+    contrast_freedom: FloatArray
+    rows: float
+    batches: int
+
+
+def restlessness(
+    groups: IntArray | FloatArray,
+    expected: FloatArray | None,
+    repeats: FloatArray,
+    scores: FloatArray,
+    *,
+    parts: int,
+) -> Restlessness:
+    """Read the restlessness of one column off the stretches of its reference.
+
+    Batches of 1 stretch, 2, ... up to a window are tried (the divisors of `parts`), and the shortest one is taken whose
+    inflation no longer one exceeds by more than a standard error: short batches are many and tell precisely, long ones hold
+    what only differs between windows. Eigenvalues are shrunk to their mean (Chen et al., IEEE TSP 2010, the Rao-Blackwellised
+    Ledoit-Wolf estimator); those below 1 are taken as 1, so that a reference that is more regular than chance makes no alarms.
+
+    Args:
+        groups: rows per group of each stretch, shape (s, g).
+        expected: rows that the whole reference expects of rows of the same seasons, shape (s, g); None where not matched.
+        repeats: how many stretches' worth of rows each is compared with, itself among them, shape (s,).
+        scores: contrasts on the groups, shape (c, g).
+        parts: stretches in a window.
+    """
+    levels = [_level(groups, expected, repeats, scores, size) for size in range(1, parts + 1) if parts % size == 0]
+    told = [level for level in levels if level.batches >= FEWEST] or levels[:1]
+    chosen = told[_shortest([(level.mean, level.freedom) for level in told])]
+    inflations, freedoms = [], []
+    for place in range(len(scores)):
+        row = told[_shortest([(level.contrasts[place], level.batches - 1.0) for level in told])]
+        inflations.append(max(row.contrasts[place], 1.0))
+        freedoms.append(max(row.batches - 1.0, LEAST_FREEDOM))
+    window_level = chosen.size == parts and parts > 0
+    return Restlessness(
+        np.maximum(chosen.weights, 1.0),
+        max(chosen.freedom, LEAST_FREEDOM),
+        np.array(inflations),
+        np.array(freedoms),
+        chosen.rows if window_level else np.inf,
+        chosen.size,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What batches of `size` stretches tell."""
+
+    size: int
+    batches: int
+    rows: float
+    weights: FloatArray
+    mean: float
+    freedom: float
+    contrasts: FloatArray
+
+
+def _shortest(levels: list[tuple[float, float]]) -> int:
+    """The first level (inflation, degrees of freedom) that no later one exceeds by more than a standard error."""
+    for place, (inflation, _) in enumerate(levels):
+        later = levels[place + 1 :]
+        if all(other <= inflation * (1 + np.sqrt(2 / max(freedom, 1.0))) for other, freedom in later):
+            return place
+    return len(levels) - 1
+
+
+def _batched(values: FloatArray, size: int) -> FloatArray:
+    batches = max(len(values) // size, 1)
+    used = values[: batches * size]
+    summed: FloatArray = used.reshape(batches, -1, *values.shape[1:]).sum(axis=1)
+    return summed
+
+
+def _level(
+    groups: IntArray | FloatArray, expected: FloatArray | None, repeats: FloatArray, scores: FloatArray, size: int
+) -> _Level:
+    counts = _batched(np.asarray(groups, dtype=np.float64), size)
+    whole = counts.sum(axis=0) / max(counts.sum(), 1.0)
+    rows = counts.sum(axis=1)
+    awaited = np.outer(rows, whole)
+    if expected is not None:
+        awaited = _batched(expected, size)
+        # Of a label, not every row that is awaited has come.
+        awaited = awaited * (rows / np.maximum(awaited.sum(axis=1), 1e-12))[:, None]
+    batches = len(counts)
+    # Left out of its own yardstick: what is compared with itself in part looks too quiet.
+    others = _batched(1 / np.maximum(repeats, 1.0), size)  # the share of its yardstick that is its own
+    factor = np.sqrt(1 / np.maximum(1 - np.minimum(others, 0.9), 0.1))
+    share = (counts - awaited) / np.maximum(rows, 1.0)[:, None] * (np.sqrt(rows) * factor)[:, None]
+    used = whole > 0
+    scaled = share[:, used] / np.sqrt(whole[used])
+    eigenvalues = np.linalg.eigvalsh(scaled.T @ scaled / batches)[::-1][: max(int(used.sum()) - 1, 1)]
+    eigenvalues = _shrunk(np.maximum(eigenvalues, 0.0), batches)
+    floored = np.maximum(eigenvalues, 1.0)
+    # So many directions share the tail; with each of them the estimate rests on more.
+    directions = float((floored**2).sum() ** 2 / (floored**4).sum())
+    spread = np.maximum((whole * (scores - (scores @ whole)[:, None]) ** 2).sum(axis=1), 1e-300)
+    contrasts = ((share @ scores.T) ** 2).mean(axis=0) / spread
+    return _Level(
+        size, batches, float(rows.mean()), eigenvalues, float(eigenvalues.mean()), (batches - 1) * directions, contrasts
+    )
+
+
+def _shrunk(eigenvalues: FloatArray, samples: int) -> FloatArray:
+    number, total, squares = len(eigenvalues), float(eigenvalues.sum()), float((eigenvalues**2).sum())
+    excess = (samples + 2) * (squares - total**2 / number)
+    weight = 1.0 if excess <= 0 else min(1.0, ((samples - 2) / samples * squares + total**2) / excess)
+    return (1 - weight) * eigenvalues + weight * total / number
