@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from monitor.cli.backtesting import add_options
+
     parser = argparse.ArgumentParser(prog="anchorwatch", description="Watch an application and the models inside it.")
     parser.add_argument("--version", action="version", version=f"anchorwatch {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--format", choices=("table", "json"), default="table")
     check.add_argument("--output", type=Path, metavar="FILE", help="write the result here")
     check.add_argument("--strict", action="store_true", help="exit 1 also where there is too little evidence")
+    add_options(_command(commands, "backtest", "replay the monitors over history: what would have alerted", _backtest))
     config = _group(commands, "config", "look at a configuration")
     _command(config, "validate", "say everything that is wrong with it", _validate)
     _command(config, "schema", "print the JSON Schema of the file", _schema, config=False)
@@ -163,6 +166,15 @@ def _write(text: str, output: Path | None) -> int:
     except OSError as error:
         return _fault(f"--output: expected a file that can be written, {output}: {error.strerror}")
     return OK
+
+
+# --- backtest ---------------------------------------------------------------------------------------------------------
+
+
+def _backtest(options: argparse.Namespace) -> int:
+    from monitor.cli.backtesting import run
+
+    return run(options)
 
 
 # --- config -----------------------------------------------------------------------------------------------------------

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monitor import registry
 from monitor.check import References, judge_model
 from monitor.config import Loaded, Model
 from monitor.records import CheckResult, Finding, Verdict, Window
-from monitor.source import EventSource, SourceError
+from monitor.source import SourceError
+from monitor.source._open import open_events
 from monitor.source._reference import read_reference
-from monitor.source.ingest import IngestSource
-from monitor.store import StoreError, open_for_reading
-from monitor.windows import bucket_seconds, newest_due, newest_holding
+from monitor.store import StoreError
+from monitor.windows import newest_due, newest_holding
 
 
 def judge_once(loaded: Loaded, *, now: float) -> list[CheckResult]:
@@ -24,23 +23,14 @@ def _judge(loaded: Loaded, app: str, model: Model, now: float) -> list[CheckResu
     window = newest_due(model.windows, now)
     directory: Path = loaded.directory
     try:
-        source = _open(loaded, app, model)
+        source = open_events(app, model, directory, loaded.data_dir)
         last = source.newest_event(window.end)
         if last is not None:
             window = newest_holding(model.windows, last, window)
-        references = References(lambda version: read_reference(model, version, directory))
+        references = References(lambda version: read_reference(model, version, directory, source, now=now))
         return judge_model(app, model, window, source, references, now=now)
     except (SourceError, StoreError) as error:
         return [_failed(app, model, check, window, str(error)) for check in model.checks]
-
-
-def _open(loaded: Loaded, app: str, model: Model) -> EventSource:
-    module = registry.load("source", model.predictions.type)
-    if module.HEAVY:
-        source: EventSource = module.open_source(model.predictions, model.labels, model, loaded.directory)
-        return source
-    store = open_for_reading(loaded.data_dir)
-    return IngestSource(store, app, model.name, bucket_seconds=bucket_seconds(model.windows))
 
 
 def _failed(app: str, model: Model, check: str, window: Window, reason: str) -> CheckResult:

@@ -5,8 +5,7 @@ When one lands, its plug-in brings its own options and its entry here goes.
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -20,18 +19,6 @@ class _Tcp(Options):
 
 class _Heartbeat(Options):
     grace: Duration = 0.0
-
-
-class _WindowReference(Options):
-    start: datetime | date
-    end: datetime | date
-    match: tuple[Literal["hour_of_day", "day_of_week"], ...] = ()
-
-
-class _TrailingReference(Options):
-    size: Duration
-    gap: Duration = 0.0
-    match: tuple[Literal["hour_of_day", "day_of_week"], ...] = ()
 
 
 class _Estimation(Options):
@@ -67,8 +54,6 @@ class _AlertmanagerReceiver(Options):
 PLANNED_OPTIONS: dict[tuple[str, str], type[BaseModel]] = {
     ("probe", "tcp"): _Tcp,
     ("probe", "heartbeat"): _Heartbeat,
-    ("source", "window"): _WindowReference,
-    ("source", "trailing"): _TrailingReference,
     ("check", "estimation"): _Estimation,
     ("check", "skew"): _Skew,
     ("check", "fairness"): _Fairness,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
-from monitor.profile import Profile, Reference
+from monitor.config import Model
+from monitor.profile import Cutter, Profile, Reference
 from monitor.records import Column, EventBatch, LabelledBatch, Window
 
 
@@ -24,8 +25,17 @@ class EventSource(Protocol):
     def newest_event(self, before: float) -> float | None:
         """The newest event time before an instant (Unix seconds); None where there is none."""
 
+    def oldest_event(self) -> float | None:
+        """The oldest event time that is kept; None where there is none."""
+
+    def columns(self, window: Window, model: Model) -> tuple[Column, ...]:
+        """The columns of a window's predictions: the declared features, or all that its rows hold, and the model's outcomes."""
+
     def profiles(self, window: Window, references: ReferenceFor) -> Mapping[str, Profile]:
         """The profile of a window by version, each on the bins of its reference (no columns where it has none)."""
+
+    def cut(self, span: Window, references: ReferenceFor, cutter: Cutter) -> None:
+        """Give a cutter all rows of a span, of every version that shares the cutter's bins."""
 
     def rows(self, window: Window, columns: Sequence[Column], *, limit: int) -> Mapping[str, EventBatch]:
         """Raw rows of a window by version, in order of event time: at most `limit` of each, evenly spread over the window."""
@@ -34,4 +44,5 @@ class EventSource(Protocol):
         """The window's predictions whose label has come by an instant, in batches, in any order."""
 
 
+Match = tuple[Literal["hour_of_day", "day_of_week", "month_of_year"], ...]
 ReferenceFor = Callable[[str], Reference | None]

@@ -1,18 +1,25 @@
-"""Reading Parquet, CSV and JSON files with DuckDB, within a memory limit and off the interpreter lock."""
+"""Reading CSV and JSON files, conditions and joins with DuckDB, within a memory limit and off the interpreter lock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from monitor.config import Model
+from monitor.records import UNVERSIONED
 from monitor.source import SourceError
+from monitor.source._arrow import floats
 from monitor.source._paths import READERS, matching_files
+from monitor.source._table import CHUNK_ROWS, Piece
 
-MEMORY = "512MB"
+MEMORY = "160MB"  # what it needs beyond goes to the disk
 BATCH_ROWS = 100_000
 
 
@@ -26,29 +33,71 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-class Table:
+def seconds_sql(column: str, kind: str) -> str:
+    """SQL for a time column as Unix seconds: naive timestamps are UTC, numbers are Unix seconds already."""
+    if kind.startswith(("TIMESTAMP", "DATE")) or kind == "VARCHAR":
+        # The session's time zone is UTC, so a naive time is taken as UTC, and one with an offset by its offset.
+        return f"(epoch_us(CAST({column} AS TIMESTAMPTZ)) / 1000000.0)"
+    return f"CAST({column} AS DOUBLE)"
+
+
+def reading(files: list[Path]) -> str:
+    """SQL for the rows of files of one kind."""
+    listed = ", ".join(literal(str(file)) for file in files)
+    return f"{READERS[files[0].suffix]}([{listed}], union_by_name=true)"
+
+
+def _connected(threads: int) -> duckdb.DuckDBPyConnection:
+    # DuckDB makes this folder when it has to, and takes it away with the connection.
+    scratch = str(Path(tempfile.gettempdir()) / f"anchorwatch-{secrets.token_hex(8)}")
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": MEMORY,
+            "temp_directory": scratch,
+            "threads": threads,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def evaluated(files: list[Path], expression: str) -> Iterator[Any]:
+    """An SQL expression on every row, in the files' order, as Arrow arrays.
+
+    Raises:
+        SourceError: it cannot be evaluated.
+    """
+    with closing(_connected(1)) as connection:
+        try:
+            sql = f"SELECT {expression} AS value FROM {reading(files)}"
+            with closing(connection.sql(sql).to_arrow_reader(BATCH_ROWS)) as reader:
+                for batch in reader:
+                    yield batch.column(0)
+        except (duckdb.Error, OSError) as error:
+            raise SourceError(f"{files[0].name}: {str(error).splitlines()[0]}") from error
+
+
+class DuckTable:
     """The rows of some files, narrowed by a condition. Close it when done."""
 
-    def __init__(self, path: str, where: str | None, directory: Path) -> None:
+    by_column = False
+
+    def __init__(self, path: str, where: str | None, directory: Path, *, threads: int = 2) -> None:
         self.files = matching_files(path, directory)
-        self.connection = duckdb.connect(
-            ":memory:",
-            config={
-                "memory_limit": MEMORY,
-                "threads": 2,
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "python_enable_replacements": "false",
-            },
-        )
-        self.connection.execute("SET TimeZone = 'UTC'")
+        self.connection = _connected(threads)
         self.relation = self._relation(self.files, where)
         self.columns = self._describe(self.relation)
+        self.types = {field.name: field.type for field in self._schema()}
+
+    def _schema(self) -> Any:
+        return self.connection.sql(f"SELECT * FROM {self.relation} LIMIT 0").to_arrow_table().schema
 
     def _relation(self, files: list[Path], where: str | None) -> str:
-        listed = ", ".join(literal(str(file)) for file in files)
-        call = f"{READERS[files[0].suffix]}([{listed}], union_by_name=true)"
-        return f"(SELECT * FROM {call} WHERE {where})" if where else f"(SELECT * FROM {call})"
+        return f"(SELECT * FROM {reading(files)} WHERE {where})" if where else f"(SELECT * FROM {reading(files)})"
 
     def _describe(self, relation: str) -> dict[str, str]:
         rows = self.run(f"DESCRIBE SELECT * FROM {relation}").fetchall()
@@ -83,21 +132,67 @@ class Table:
         except duckdb.Error as error:
             raise SourceError(f"{self.files[0].name}: {str(error).splitlines()[0]}") from error
 
-    def batches(self, sql: str, parameters: list[Any] | None = None) -> Iterator[Any]:
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        row = self.run(f"SELECT count(*) FROM {self.relation}").fetchone()
+        return int(row[0]) if row else 0
+
+    def prune(self, time: str, start: float, end: float) -> None:
+        """Text has to be read to the end."""
+
+    def read(self, names: Sequence[str], *, time: str | None = None, chunk_rows: int = CHUNK_ROWS) -> Iterator[Piece]:
+        """Columns, all rows of them, in pieces.
+
+        Raises:
+            SourceError: they cannot be read.
+        """
+        wanted = [quoted(name) for name in names]
+        if time is not None:
+            wanted.append(seconds_sql(quoted(time), self.columns[time]))
+        sql = f"SELECT {', '.join(wanted) or '1'} FROM {self.relation}"
+        for batch in self.batches(sql, rows=min(chunk_rows, BATCH_ROWS)):
+            columns = batch.columns[: len(names)]
+            times = None if time is None else floats(batch.columns[len(names)])
+            yield Piece(batch.num_rows, times, columns)
+
+    def batches(self, sql: str, parameters: list[Any] | None = None, rows: int = BATCH_ROWS) -> Iterator[Any]:
         """The result as Arrow record batches."""
         try:
-            with closing(self.connection.sql(sql, params=parameters).to_arrow_reader(BATCH_ROWS)) as reader:
+            with closing(self.connection.sql(sql, params=parameters).to_arrow_reader(rows)) as reader:
                 yield from reader
         except (duckdb.Error, OSError) as error:
             raise SourceError(f"{self.files[0].name}: {str(error).splitlines()[0]}") from error
 
     def seconds(self, name: str, key: str) -> str:
         """SQL for a time column as Unix seconds: naive timestamps are UTC, numbers are Unix seconds already."""
-        column, kind = self.require(name, key), self.columns[name]
-        if kind.startswith(("TIMESTAMP", "DATE")) or kind == "VARCHAR":
-            # The session's time zone is UTC, so a naive time is taken as UTC, and one with an offset by its offset.
-            return f"(epoch_us(CAST({column} AS TIMESTAMPTZ)) / 1000000.0)"
-        return f"CAST({column} AS DOUBLE)"
+        return seconds_sql(self.require(name, key), self.columns[name])
 
     def close(self) -> None:
         self.connection.close()
+
+
+def version_sql(table: DuckTable, name: str) -> str:
+    """SQL for the version of a row."""
+    if name not in table.columns:
+        return literal(UNVERSIONED)
+    return f"coalesce(CAST({quoted(name)} AS VARCHAR), {literal(UNVERSIONED)})"
+
+
+def first_labels(table: DuckTable, model: Model, directory: Path, known_by: float = math.inf) -> str:
+    """SQL for the label files' rows (id, label): of each id the first label, as far as it has come by an instant.
+
+    Raises:
+        SourceError: they lack a column.
+    """
+    names, options = model.columns, model.labels.options
+    relation, columns = table.attach(options.path, options.where, directory)
+    label = table.require(names.label, "columns.label", columns)
+    key = table.require(names.id, "columns.id", columns)
+    first, known = f"first({label})", ""
+    if names.label_timestamp in columns:
+        time = quoted(names.label_timestamp)
+        first = f"arg_min({label}, {time})"
+        if known_by < math.inf:
+            known = f" WHERE {seconds_sql(time, columns[names.label_timestamp])} <= {known_by!r}"
+    return f"(SELECT CAST({key} AS VARCHAR) AS id, {first} AS label FROM {relation}{known} GROUP BY 1)"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from monitor import registry
 from monitor.config import Model
-from monitor.profile import Reference, build_reference
-from monitor.records import fingerprint
+from monitor.profile import Reference
+from monitor.records import Window, fingerprint
+from monitor.source import EventSource
 from monitor.windows import window_seconds
 
 
@@ -21,28 +22,51 @@ def reference_key(model: Model, version: str, directory: Path) -> tuple[str, str
     """
     if model.reference is None:
         return None
-    module = registry.load("source", model.reference.type)
-    own = module.for_version(model.reference.options, version, directory)
-    content = module.reference_key(own or model.reference.options, directory)
+    module, own = registry.load("source", model.reference.type), None
+    if hasattr(module, "draw_reference"):
+        content = module.reference_key(model.reference.options)
+    else:
+        own = module.for_version(model.reference.options, version, directory)
+        content = module.reference_key(own or model.reference.options, directory)
     declared = [f"{name}={feature.model_dump_json()}" for name, feature in (model.features or {}).items()]
-    key = fingerprint(model.reference.type, content, model.columns.model_dump_json(), *declared)
+    size = str(window_seconds(model.windows))  # so long are the windows that its stretches tell of
+    key = fingerprint(model.reference.type, content, model.task, size, model.columns.model_dump_json(), *declared)
     return key, version if own else None
 
 
-def read_reference(model: Model, version: str, directory: Path) -> Reference | None:
+def span_of(model: Model, window: Window) -> Window | None:
+    """The stretch whose counts a window is held against, where the reference moves with it; None for one that stands."""
+    if model.reference is None:
+        return None
+    trails = getattr(registry.load("source", model.reference.type), "span", None)
+    found: Window | None = None if trails is None else trails(model.reference.options, window)
+    return found
+
+
+def read_reference(model: Model, version: str, directory: Path, source: EventSource, *, now: float) -> Reference | None:
     """Read the reference of a version and draw its bins; None where the model has no reference.
+
+    Args:
+        model: whose it is.
+        version: of the model.
+        directory: where relative paths start.
+        source: the model's predictions, of which some references are made.
+        now: Unix seconds; what is to come is no reference yet.
 
     Raises:
         SourceError: it cannot be read.
-        NoData: it has no rows.
+        NoData: it has no rows, or not enough of them yet.
     """
     found = reference_key(model, version, directory)
     if found is None or model.reference is None:
         return None
     key, own = found
-    module = registry.load("source", model.reference.type)
-    options = module.for_version(model.reference.options, version, directory) if own else model.reference.options
-    batch, columns, named = module.read_reference(options, model, directory)
-    return build_reference(
-        batch, columns, fingerprint=key, version=own or named, window_seconds=window_seconds(model.windows)
-    )
+    module, options = registry.load("source", model.reference.type), model.reference.options
+    reference: Reference
+    if hasattr(module, "draw_reference"):
+        reference = module.draw_reference(options, model, source, fingerprint=key, now=now)
+        return reference
+    if own:
+        options = module.for_version(options, version, directory)
+    reference = module.read_reference(options, model, directory, fingerprint=key, version=own)
+    return reference

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from monitor.records import ColumnKind, FloatArray, ObjectArray
+from monitor.records import ColumnKind, FloatArray, IntArray, ObjectArray
 
 
 def category(value: Any) -> str | None:
@@ -54,12 +54,50 @@ def number(value: Any) -> float | None:
 
 
 def column(values: Sequence[Any], kind: ColumnKind) -> tuple[FloatArray | ObjectArray, int]:
-    """The values as an array of the kind, and how many were no number where one was due."""
-    if kind is ColumnKind.CATEGORICAL:
+    """The values as an array of the kind, and how many were of no use: no number, or no vector of the usual length."""
+    if kind is ColumnKind.CATEGORICAL or kind is ColumnKind.TEXT:
         return objects([category(value) for value in values]), 0
+    if kind is ColumnKind.VECTOR:
+        return vectors(*ragged(values))
     numbers = [number(value) for value in values]
     invalid = sum(found is None for found in numbers)
     return np.array([math.nan if found is None else found for found in numbers], dtype=np.float64), invalid
+
+
+def ragged(values: Sequence[Any]) -> tuple[IntArray, FloatArray]:
+    """The lengths of lists of numbers, and these one after the other; -1 where there is no list, 0 where it is something else."""
+    lengths: list[int] = []
+    flat: list[float] = []
+    for value in values:
+        held = value if isinstance(value, list | tuple | np.ndarray) else ()
+        lengths.append(-1 if value is None else len(held))
+        flat.extend(math.nan if (found := number(item)) is None else found for item in held)
+    return np.array(lengths, dtype=np.int64), np.array(flat, dtype=np.float64)
+
+
+def vectors(lengths: IntArray, flat: FloatArray) -> tuple[FloatArray, int]:
+    """Lists as rows of a matrix, and how many of them were of no use.
+
+    A row is as long as most lists are (the shorter length where two are as frequent). A list of another length, or with
+    something in it that is no finite number, is of no use: its row is NaN, as that of a missing one.
+
+    Args:
+        lengths: of each list, -1 where it is missing, shape (n,).
+        flat: the numbers of all lists, one after the other.
+
+    >>> vectors(np.array([2, -1, 2, 1]), np.array([1.0, 2.0, 3.0, 4.0, 5.0]))[0].tolist()
+    [[1.0, 2.0], [nan, nan], [3.0, 4.0], [nan, nan]]
+    """
+    there = lengths >= 0
+    sizes, rows = np.unique(lengths[lengths > 0], return_counts=True)
+    size = int(sizes[rows.argmax()]) if len(sizes) else 0
+    made = np.full((len(lengths), size), math.nan)
+    fitting = lengths == size if size else np.zeros(len(lengths), dtype=bool)
+    starts = np.cumsum(np.maximum(lengths, 0)) - np.maximum(lengths, 0)
+    made[fitting] = flat[starts[fitting][:, None] + np.arange(size)]
+    usable = fitting & np.isfinite(made).all(axis=1)
+    made[~usable] = math.nan
+    return made, int((there & ~usable).sum())
 
 
 def outcomes(values: Sequence[Any], *, numeric: bool) -> FloatArray | ObjectArray:

@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
 from monitor.config import Model, PluginSpec
 from monitor.options import Options as _Options
-from monitor.profile import Profile, Reference, merge, profile_batch
-from monitor.records import (
-    UNVERSIONED,
-    Column,
-    ColumnKind,
-    EventBatch,
-    LabelledBatch,
-    ObjectArray,
-    Window,
-    fingerprint,
-)
-from monitor.source import ReferenceFor, SourceError
+from monitor.profile import Cutter, Profile, Reference
+from monitor.profile.reference import ReferenceBuilder
+from monitor.records import Column, EventBatch, LabelledBatch, NoData, Role, Window, fingerprint
+from monitor.source import Match, ReferenceFor, SourceError
 from monitor.source._paths import matching_files
-from monitor.source._values import category, column, objects, outcomes
+from monitor.source._values import objects, outcomes
+from monitor.windows import window_seconds
+
+if TYPE_CHECKING:
+    from monitor.source._table import Table
 
 ROLES = frozenset({"reference", "predictions", "labels"})
 HEAVY = True
-
-_NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL|REAL)")
-_CATEGORICAL = re.compile(r"(VARCHAR|BOOLEAN|ENUM|UUID)")
 
 
 class Options(_Options):
     """Files by path, glob or folder; `where` is an SQL condition on their rows.
 
     `versions`, for a reference, is a path with `{version}` in it: where that file exists, the version is judged against
-    its own reference.
+    its own reference. `match` names what a window's rows are matched with a reference's by.
     """
 
     path: str = Field(min_length=1)
     where: str | None = None
     versions: str | None = None
+    match: Match = ()
 
 
 def reference_key(options: Options, directory: Path) -> str:
@@ -53,7 +49,8 @@ def reference_key(options: Options, directory: Path) -> str:
         SourceError: there are no such files.
     """
     stats = [(str(file), file.stat()) for file in matching_files(options.path, directory)]
-    return fingerprint(options.where or "", *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats))
+    files = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+    return fingerprint(options.where or "", *files, *options.match)
 
 
 def for_version(options: Options, version: str, directory: Path) -> Options | None:
@@ -66,87 +63,73 @@ def for_version(options: Options, version: str, directory: Path) -> Options | No
 
 
 def read_reference(
-    options: Options, model: Model, directory: Path
-) -> tuple[EventBatch, tuple[Column, ...], str | None]:
-    """The rows of a reference, its columns, and the version it belongs to where all its rows name one.
+    options: Options, model: Model, directory: Path, *, fingerprint: str, version: str | None = None
+) -> Reference:
+    """Read a reference, draw its bins and cut it into stretches, one column at a time.
+
+    Args:
+        options: which files.
+        model: whose reference it is.
+        directory: where relative paths start.
+        fingerprint: what the reference is known by.
+        version: whose own it is; where it is nobody's, the one that all its rows name, if they do.
 
     Raises:
-        SourceError: the files cannot be read, or lack a declared feature.
+        SourceError: the files cannot be read, lack a declared feature, or have no time to match by.
+        NoData: they have no rows.
     """
-    from monitor.source._duck import Table, quoted
+    from monitor.source._building import add_columns, joined_labels, placed, survey
+    from monitor.source._columns import reference_columns, written_name
+    from monitor.source._table import open_table, require
 
-    table = Table(options.path, options.where, directory)
-    try:
-        columns = _columns(table.columns, model, options.where or "")
-        for feature in columns:
-            table.require(feature.name, f"features.{feature.name}")
-        names = ", ".join([*(quoted(feature.name) for feature in columns), _version_sql(table, model)])
-        values: dict[str, list[Any]] = {feature.name: [] for feature in columns}
-        versions: set[str] = set()
-        for batch in table.batches(f"SELECT {names} FROM {table.relation}"):
-            versions.update(set(batch.column(batch.num_columns - 1).unique().to_pylist()))
-            for place, feature in enumerate(columns):
-                values[feature.name].append(_array(batch.column(place), feature.kind))
-        return _whole(values, columns), columns, versions.pop() if len(versions) == 1 else None
-    finally:
-        table.close()
-
-
-def _whole(values: dict[str, list[Any]], columns: tuple[Column, ...]) -> EventBatch:
-    features, invalid = {}, {}
-    for feature in columns:
-        parts = values[feature.name]
-        empty = np.empty(0, dtype=np.float64 if feature.kind is ColumnKind.NUMERIC else object)
-        features[feature.name] = np.concatenate([part for part, _ in parts]) if parts else empty
-        invalid[feature.name] = sum(count for _, count in parts)
-    rows = max((len(values) for values in features.values()), default=0)
-    return EventBatch("", np.zeros(rows), features, invalid=invalid)
-
-
-def _columns(kinds: Mapping[str, str], model: Model, where: str) -> tuple[Column, ...]:
-    """The features: those declared, or every column of the reference that has no other part to play."""
-    declared = model.features or {}
-    said = set(re.findall(r"\w+", re.sub(r"'[^']*'", "", where)))
-    names = list(declared) or [name for name in kinds if name not in model.columns.names() | said]
-    found = []
-    for name in names:
-        kind = (declared[name].type if name in declared else None) or _kind(kinds.get(name, ""))
-        if kind is not None:
-            found.append(Column(name, kind, declared[name].importance if name in declared else None))
-        elif name in declared:
-            raise SourceError(
-                f"features.{name}: expected numbers, text or truth values, got {kinds.get(name, 'nothing')}"
-            )
-    return tuple(found)
+    with closing(open_table(options.path, options.where, directory)) as table:
+        columns = reference_columns(table.types, model, options.where or "")
+        there = [column for column in columns if written_name(column, model.columns) in table.types]
+        for column in columns:
+            if column.role is Role.FEATURE:
+                require(table, column.name, f"features.{column.name}")
+        time = model.columns.timestamp if model.columns.timestamp in table.types else None
+        if options.match:
+            require(table, model.columns.timestamp, "columns.timestamp, which reference.match goes by")
+        found = survey(table, time, model.columns.version)
+        if not found.rows:
+            raise NoData("the reference has no rows")
+        builder = ReferenceBuilder(
+            columns,
+            rows=found.rows,
+            first=found.first,
+            last=found.last,
+            window_seconds=window_seconds(model.windows),
+            match=options.match,
+        )
+        places = placed(table, time, builder)
+        add_columns(table, there, model, places, builder)
+    for column in columns:
+        if column not in there:
+            try:
+                with joined_labels(options.path, options.where, model, directory, column, places) as labels:
+                    builder.add(column, labels)
+            except SourceError as error:  # labels that cannot be read stop nothing else
+                builder.unusable[column.name] = str(error)
+    named = found.versions[0] if len(found.versions) == 1 else None
+    return builder.reference(fingerprint=fingerprint, version=version or named)
 
 
-def _kind(sql_type: str) -> ColumnKind | None:
-    if _NUMERIC.match(sql_type):
-        return ColumnKind.NUMERIC
-    return ColumnKind.CATEGORICAL if _CATEGORICAL.match(sql_type) else None
+def reference_rows(
+    options: Options, model: Model, directory: Path, columns: Sequence[Column], *, limit: int
+) -> EventBatch:
+    """Raw rows of a reference: at most `limit` of them, evenly spread over its files.
 
+    Raises:
+        SourceError: the files cannot be read.
+    """
+    from monitor.source._sample import sampled, spread_out
+    from monitor.source._table import open_table
 
-def _array(arrow: Any, kind: ColumnKind) -> tuple[Any, int]:
-    """An Arrow column as the array of its kind, and how many values were no number where one was due."""
-    import pyarrow as pa
-
-    if kind is ColumnKind.NUMERIC:
-        if pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type) or pa.types.is_decimal(arrow.type):
-            return np.asarray(arrow.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64), 0
-        return column(arrow.to_pylist(), kind)
-    # Few values repeat often: spell each once.
-    coded = arrow.dictionary_encode()
-    names = objects([*(category(value) for value in coded.dictionary.to_pylist()), None])
-    return names[coded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)], 0
-
-
-def _version_sql(table: Any, model: Model) -> str:
-    from monitor.source._duck import quoted
-
-    name = model.columns.version
-    if name not in table.columns:
-        return f"'{UNVERSIONED}' AS version"
-    return f"coalesce(CAST({quoted(name)} AS VARCHAR), '{UNVERSIONED}') AS version"
+    with closing(open_table(options.path, options.where, directory)) as table:
+        places = spread_out(np.zeros(table.rows, dtype=np.int32), 0, limit)
+        time = model.columns.timestamp if model.columns.timestamp in table.types else None
+        return sampled(table, model, columns, places, time=time)
 
 
 class FilesSource:
@@ -155,11 +138,16 @@ class FilesSource:
     def __init__(self, predictions: Options, labels: Options | None, model: Model, directory: Path) -> None:
         self.predictions, self.labels, self.model, self.directory = predictions, labels, model, directory
 
-    def _open(self) -> Any:
-        from monitor.source._duck import Table
+    def _open(self) -> Table:
+        from monitor.source._table import open_table, require
 
-        table = Table(self.predictions.path, self.predictions.where, self.directory)
-        table.require(self.model.columns.id, "columns.id")
+        table = open_table(self.predictions.path, self.predictions.where, self.directory)
+        try:
+            require(table, self.model.columns.id, "columns.id")
+            require(table, self.model.columns.timestamp, "columns.timestamp")
+        except SourceError:
+            table.close()
+            raise
         return table
 
     def newest_event(self, before: float) -> float | None:
@@ -168,14 +156,37 @@ class FilesSource:
         Raises:
             SourceError: the files cannot be read.
         """
-        table = self._open()
-        try:
-            seconds = table.seconds(self.model.columns.timestamp, "columns.timestamp")
-            row = table.run(f"SELECT max(t) FROM (SELECT {seconds} AS t FROM {table.relation}) WHERE t < ?", [before])
-            found = row.fetchone()[0]
-            return None if found is None else float(found)
-        finally:
-            table.close()
+        newest = -math.inf
+        with closing(self._open()) as table:
+            for piece in table.read([], time=self.model.columns.timestamp):
+                assert piece.times is not None  # they were asked for
+                newest = max(newest, float(piece.times[piece.times < before].max(initial=-math.inf)))
+        return None if newest == -math.inf else newest
+
+    def oldest_event(self) -> float | None:
+        """The oldest event time that is there.
+
+        Raises:
+            SourceError: the files cannot be read.
+        """
+        oldest = math.inf
+        with closing(self._open()) as table:
+            for piece in table.read([], time=self.model.columns.timestamp):
+                assert piece.times is not None  # they were asked for
+                oldest = min(oldest, float(np.nanmin(piece.times, initial=math.inf)))
+        return None if oldest == math.inf else oldest
+
+    def columns(self, window: Window, model: Model) -> tuple[Column, ...]:  # noqa: ARG002 - files have them at any time
+        """The columns that the files have, but for the label.
+
+        Raises:
+            SourceError: the files cannot be read, or lack a declared feature.
+        """
+        from monitor.source._columns import reference_columns
+
+        with closing(self._open()) as table:
+            found = reference_columns(table.types, model, self.predictions.where or "")
+        return tuple(column for column in found if column.role is not Role.LABEL)
 
     def profiles(self, window: Window, references: ReferenceFor) -> Mapping[str, Profile]:
         """The profile of a window by version.
@@ -183,73 +194,55 @@ class FilesSource:
         Raises:
             SourceError: the files cannot be read.
         """
-        table = self._open()
-        try:
-            parts: dict[str, list[Profile]] = {}
-            for version, rows in self._versions(table, window).items():
-                reference = references(version)
-                for batch in self._events(table, window, version, reference) if rows else ():
-                    profile = profile_batch(batch, reference.bins if reference else {})
-                    parts.setdefault(version, []).append(profile)
-            return {version: whole for version, found in parts.items() if (whole := merge(found)) is not None}
-        finally:
-            table.close()
+        from monitor.source._window import profiles
 
-    def _in_window(self, table: Any) -> str:
-        seconds = table.seconds(self.model.columns.timestamp, "columns.timestamp")
-        version = _version_sql(table, self.model)
-        return (
-            f"(SELECT *, {seconds} AS __time, {version.replace(' AS version', '')} AS __version FROM {table.relation})"
-        )
+        with closing(self._open()) as table:
+            return profiles(table, self.model, window, references)
 
-    def _versions(self, table: Any, window: Window) -> dict[str, int]:
-        sql = f"SELECT __version, count(*) FROM {self._in_window(table)} WHERE __time >= ? AND __time < ? GROUP BY 1"
-        return dict(table.run(sql, [window.start, window.end]).fetchall())
-
-    def _events(self, table: Any, window: Window, version: str, reference: Reference | None) -> Iterator[EventBatch]:
-        from monitor.source._duck import quoted
-
-        columns = [c for c in reference.columns if c.name in reference.bins] if reference else []
-        here = [column.name for column in columns if column.name in table.columns]
-        selected = ", ".join(["__time", *(quoted(name) for name in here)])
-        sql = f"SELECT {selected} FROM {self._in_window(table)} WHERE __time >= ? AND __time < ? AND __version = ?"
-        for arrow in table.batches(sql, [window.start, window.end, version]):
-            features, absent, invalid = {}, {}, {}
-            for feature in columns:
-                if feature.name in here:
-                    values, wrong = _array(arrow.column(here.index(feature.name) + 1), feature.kind)
-                    features[feature.name], invalid[feature.name] = values, wrong
-                else:
-                    features[feature.name] = _nothing(arrow.num_rows, feature.kind)
-                    absent[feature.name] = arrow.num_rows
-            if arrow.num_rows:
-                times = np.asarray(arrow.column(0).to_numpy(zero_copy_only=False), dtype=np.float64)
-                yield EventBatch(version, times, features, absent, invalid)
-
-    def labelled(self, window: Window, *, numeric: bool) -> Iterator[LabelledBatch]:
-        """The window's predictions whose label is in the label files; the first label of an id stands.
+    def cut(self, span: Window, references: ReferenceFor, cutter: Cutter) -> None:
+        """Give a cutter all rows of a span, of every version that shares the cutter's bins.
 
         Raises:
             SourceError: the files cannot be read.
         """
-        from monitor.source._duck import quoted
+        from monitor.source._window import cut
+
+        with closing(self._open()) as table:
+            cut(table, self.model, span, references, cutter)
+
+    def rows(self, window: Window, columns: Sequence[Column], *, limit: int) -> Mapping[str, EventBatch]:
+        """Raw rows of a window by version, in order of event time: at most `limit` of each, evenly spread over the window.
+
+        Raises:
+            SourceError: the files cannot be read.
+        """
+        from monitor.source._window import rows
+
+        with closing(self._open()) as table:
+            return rows(table, self.model, window, columns, limit=limit)
+
+    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
+        """The window's predictions whose label is in the label files by an instant; the first label of an id stands.
+
+        Where labels have no time of their own, they have always been there.
+
+        Raises:
+            SourceError: the files cannot be read.
+        """
+        from monitor.source._duck import DuckTable, first_labels, version_sql
 
         if self.labels is None:
             return
-        table = self._open()
-        try:
+        with closing(DuckTable(self.predictions.path, self.predictions.where, self.directory)) as table:
             names = self.model.columns
-            relation, columns = table.attach(self.labels.path, self.labels.where, self.directory)
-            label = table.require(names.label, "columns.label", columns)
-            key = table.require(names.id, "columns.id", columns)
+            seconds = table.seconds(names.timestamp, "columns.timestamp")
             prediction = table.require(names.prediction, "columns.prediction")
-            first = f"first({label})"
-            if names.label_timestamp in columns:
-                first = f"arg_min({label}, {quoted(names.label_timestamp)})"
+            event_id = table.require(names.id, "columns.id")
             sql = (
-                f"SELECT p.__time, p.__version, p.{prediction}, l.label FROM {self._in_window(table)} p"
-                f" JOIN (SELECT CAST({key} AS VARCHAR) AS id, {first} AS label FROM {relation} GROUP BY 1) l"
-                f" ON CAST(p.{quoted(names.id)} AS VARCHAR) = l.id"
+                f"SELECT p.__time, p.__version, p.{prediction}, l.label"
+                f" FROM (SELECT *, {seconds} AS __time, {version_sql(table, names.version)} AS __version"
+                f" FROM {table.relation}) p"
+                f" JOIN {first_labels(table, self.model, self.directory, known_by)} l ON CAST(p.{event_id} AS VARCHAR) = l.id"
                 f" WHERE __time >= ? AND __time < ? AND l.label IS NOT NULL AND p.{prediction} IS NOT NULL"
             )
             for arrow in table.batches(sql, [window.start, window.end]):
@@ -260,15 +253,6 @@ class FilesSource:
                     outcomes(said, numeric=numeric),
                     outcomes(true, numeric=numeric),
                 )
-        finally:
-            table.close()
-
-
-def _nothing(rows: int, kind: ColumnKind) -> Any:
-    if kind is ColumnKind.NUMERIC:
-        return np.full(rows, np.nan)
-    nothing: ObjectArray = np.empty(rows, dtype=object)
-    return nothing
 
 
 def open_source(predictions: PluginSpec, labels: PluginSpec | None, model: Model, directory: Path) -> FilesSource:

@@ -22,9 +22,6 @@ NOT_YET = {
     "apps[0].probes[3]",
     "apps[0].slos",
     "apps[0].models[0].segments",
-    "apps[0].models[0].checks.drift.statistics.numeric",
-    "apps[0].models[0].checks.drift.false_alarms",
-    "apps[0].models[0].checks.drift.material",
     "apps[0].models[0].checks.performance.metrics",
     "apps[0].models[0].checks.performance.false_alarms",
     "apps[0].models[0].checks.performance.material",
@@ -65,10 +62,8 @@ def without_what_is_planned(data: Any) -> Any:
     app["probes"] = [probe for probe in app["probes"] if probe["type"] == "http"]
     del model["segments"], model["lineage"], model["checks"]["quality"]["out_of_range"]
     model["checks"] = {name: model["checks"][name] for name in ("drift", "performance", "quality")}
-    model["checks"]["drift"]["statistics"]["numeric"].remove("wasserstein")
     model["checks"]["performance"]["metrics"].remove("bias")
-    for check in ("drift", "performance"):
-        del model["checks"][check]["false_alarms"], model["checks"][check]["material"]
+    del model["checks"]["performance"]["false_alarms"], model["checks"]["performance"]["material"]
     model["retraining"]["trigger"] = {
         "type": "webhook",
         "url": "https://ci.example.org/",

@@ -10,7 +10,7 @@ import pytest
 from monitor.config import load
 from monitor.records import UNVERSIONED, Window, instant
 from monitor.source import SourceError
-from monitor.source._duck import Table
+from monitor.source._duck import DuckTable as Table
 from monitor.source.files import open_source
 
 TIMES = pd.to_datetime(["2011-01-01T00:00:00.25", "2011-06-01T12:30:15.50"])
