@@ -32,6 +32,21 @@ def _counter(name: str, text: str, *labels: str) -> Family:
     return Family(f"anchorwatch_{name}", "counter", text, labels)
 
 
+def _drift(prefix: str, what: str, of: str, *labels: str) -> tuple[Family, ...]:
+    """The families of one kind of drift: what it scores, when that is a breach, and how that is known."""
+    labels = (*_SUBJECT, *labels, "statistic")
+    return (
+        _gauge(f"{prefix}_score", f"Distance {of}; 0 is no drift.", *labels),
+        _gauge(
+            f"{prefix}_threshold", f"The score above which a {what} has drifted: significant, and material.", *labels
+        ),
+        _gauge(f"{prefix}_floor", "The score below which a drift is too small to matter.", *labels),
+        _gauge(f"{prefix}_p_value", "How often unchanged data would score as much or more.", *labels),
+        _gauge(f"{prefix}_calibration", "Always 1; how the threshold is known.", *labels, "calibration"),
+        _gauge(f"{prefix}_breached", f"Whether a {what} has drifted.", *labels),
+    )
+
+
 CORE: tuple[Family, ...] = (
     _gauge("build_info", "Always 1; which Anchorwatch this is.", "version", "pythonversion"),
     _gauge("config_info", "Always 1; the hash of the configuration in force.", "hash"),
@@ -70,17 +85,20 @@ CORE: tuple[Family, ...] = (
     _gauge("model_performance_threshold", "The value beyond which performance is a breach.", *_SUBJECT, "metric"),
     _gauge("model_performance_breached", "Whether performance is beyond its threshold.", *_SUBJECT, "metric"),
     _gauge("model_performance_rows", "Labelled rows the performance was computed on.", *_SUBJECT),
+    *_drift("feature_drift", "feature", "of a feature from its reference", "feature"),
     _gauge(
-        "feature_drift_score",
-        "Distance of a feature from its reference; 0 is no drift.",
+        "feature_drift_impact",
+        "Importance of a feature × its score in units of its floor: which one to look at first.",
         *_SUBJECT,
         "feature",
         "statistic",
     ),
-    _gauge(
-        "feature_drift_threshold", "The score above which a feature has drifted.", *_SUBJECT, "feature", "statistic"
-    ),
-    _gauge("feature_drift_breached", "Whether a feature has drifted.", *_SUBJECT, "feature", "statistic"),
+    *_drift("model_prediction_drift", "prediction", "of the predictions from those on the reference", "output"),
+    *_drift("model_label_drift", "label", "of the labels from those of the reference"),
+    *_drift("model_multivariate_drift", "set of columns", "of many columns at once from the reference", "columns"),
+    _gauge("model_drift_share", "Share of the model's features that have drifted, by importance.", *_SUBJECT),
+    _gauge("model_drift_share_threshold", "The share above which the model's input has drifted.", *_SUBJECT),
+    _gauge("model_drift_share_breached", "Whether the model's input as a whole has drifted.", *_SUBJECT),
     _gauge("feature_missing_ratio", "Share of rows in which a feature was missing.", *_SUBJECT, "feature"),
     _gauge("feature_unseen_ratio", "Share of rows with a value the reference does not know.", *_SUBJECT, "feature"),
     _gauge(

@@ -136,11 +136,18 @@ MEANINGS = {
     "Windows.every": "how often a window ends, on multiples since 1970 UTC; left out beside `size`: as long as that",
     "Windows.lateness": "how long after its end it is judged, so that late rows are in",
     "Windows.calendar": "whole days, weeks (from Monday) or months in UTC, instead of `size` and `every`",
-    "check drift.statistics": "which statistics, by kind of feature",
-    "check drift.thresholds": "by statistic: beyond it a feature has drifted; without one, the statistic's own default",
+    "source files.match": "for a reference: the seasons (UTC) whose rows a window is held against, in its own proportions",
+    "source window.start": "where a trusted period of production begins",
+    "source window.end": "where it ends; not part of it",
+    "source window.match": "the seasons (UTC) whose rows a window is held against, in its own proportions",
+    "source trailing.size": "how long it is; the bins are drawn once, from the first stretch of that length",
+    "source trailing.gap": "how long before the window it ends",
+    "source trailing.match": "the seasons (UTC) whose rows a window is held against, in its own proportions",
+    "check drift.statistics": "which statistics, by kind of column; see [drift.md](drift.md)",
+    "check drift.thresholds": "by statistic: a fixed threshold, instead of the budget and the floor",
     "check drift.min_rows": "below it nothing is said",
-    "check drift.false_alarms": "a budget of false alarms instead of fixed thresholds",
-    "check drift.material": "effects smaller than this never alert",
+    "check drift.false_alarms": "how many false alarms are tolerated",
+    "check drift.material": "by statistic: effects smaller than this never alert; each has a default of its own",
     "ByKind.numeric": "statistics of numeric features",
     "ByKind.categorical": "statistics of categorical features",
     "FalseAlarms.at_most": "so many false alarms",
@@ -348,7 +355,7 @@ def build() -> str:
         "Checks: `checks.<name>`", "check", checks, "Only those named run. `{}` means the values shown here.", level=3
     )
     page.section("`statistics` of the drift check", "ByKind", level=4)
-    page.section("`false_alarms` (not available yet)", "FalseAlarms", level=4)
+    page.section("`false_alarms` of a check", "FalseAlarms", level=4)
     _retraining(page)
     page.section("`lineage` (not available yet)", "Lineage", level=3)
     _alerting(page)

@@ -98,10 +98,14 @@ def _subjects(rule: Rule, result: CheckResult, now: float) -> Iterator[tuple[Ale
 
 def _labels(rule: Rule, finding: Finding) -> dict[str, str] | None:
     """The labels of the alert about a finding; None where the finding is about something wider than the rule."""
+    if rule.subject and finding.subject != rule.subject:
+        return None
     values = {
         "model": finding.model,
         "version": finding.version,
         "feature": finding.feature,
+        "output": finding.feature,
+        "columns": finding.feature or "all",
         "statistic": finding.statistic,
         "metric": finding.statistic,
         "probe": finding.check.partition(":")[2],

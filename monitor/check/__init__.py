@@ -4,10 +4,12 @@ A check is a module with `Options` and `judge(context, options)`, which returns 
 what is a breach: `monitor.check._verdict` does, for all of them alike.
 """
 
+from monitor.check._calibrations import Calibrations
 from monitor.check._context import Context, References
 from monitor.check._judge import judge_model
 
 __all__ = [
+    "Calibrations",
     "Context",
     "References",
     "judge_model",

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
+
+from monitor.check._calibrations import Calibrations
 from monitor.config import Model
-from monitor.profile import Profile, Reference
-from monitor.records import Finding, NoData, Verdict, Window
+from monitor.profile import Cutter, Profile, Reference, cutter_for, recounted
+from monitor.records import (
+    UNVERSIONED,
+    EventBatch,
+    Finding,
+    LabelledBatch,
+    NoData,
+    Role,
+    Verdict,
+    Window,
+)
 from monitor.source import EventSource, SourceError
-from monitor.windows import bucket_seconds
+from monitor.source._reference import span_of
+from monitor.windows import bucket_seconds, window_seconds
 
 
 class References:
     """The reference of each version, looked up once; one that cannot be had is remembered with its reason."""
 
-    def __init__(self, look_up: Callable[[str], Reference | None]) -> None:
+    def __init__(self, look_up: Callable[[str], Reference | None], calibrations: Calibrations | None = None) -> None:
         self._look_up = look_up
+        self.calibrations = calibrations or Calibrations()
         self._found: dict[str, Reference | None] = {}
         self.failures: dict[str, str] = {}
         self.missing: dict[str, str] = {}
@@ -37,10 +53,21 @@ class Context:
     """One model's window. What several checks need is read once."""
 
     def __init__(
-        self, app: str, model: Model, window: Window, source: EventSource, references: References, now: float
+        self,
+        app: str,
+        model: Model,
+        window: Window,
+        source: EventSource,
+        references: References,
+        now: float,
+        *,
+        matured: Window | None = None,
+        known_by: float = math.inf,
     ) -> None:
         self.app, self.model, self.window, self.now = app, model, window, now
         self.source, self.references = source, references
+        self.matured, self.known_by = matured, known_by
+        self._standards: dict[str, Reference] = {}
 
     @cached_property
     def profiles(self) -> Mapping[str, Profile]:
@@ -53,6 +80,76 @@ class Context:
         newest = max((profile.last for profile in self.profiles.values()), default=0.0)
         silence = max(bucket_seconds(self.model.windows), (self.window.end - self.window.start) / 4)
         return frozenset(name for name, profile in self.profiles.items() if profile.last < newest - silence)
+
+    @cached_property
+    def labelled(self) -> Mapping[str, LabelledBatch]:
+        """The window's predictions whose label has come, by version."""
+        numeric = self.model.task == "regression"
+        parts: dict[str, list[LabelledBatch]] = {}
+        for batch in self.source.labelled(self.window, numeric=numeric, known_by=self.known_by):
+            for version in dict.fromkeys(batch.versions.tolist()):
+                rows = batch.versions == version
+                picked = LabelledBatch(
+                    batch.times[rows], batch.versions[rows], batch.predictions[rows], batch.labels[rows]
+                )
+                parts.setdefault(version, []).append(picked)
+        return {version: _joined(found) for version, found in parts.items()}
+
+    def with_matured_labels(self) -> Context | None:
+        """This context, or the one on an earlier window, where the labels of its window have matured; None for neither."""
+        mature = self.model.labels.mature if self.model.labels is not None else 0.0
+        if self.now >= self.window.end + mature:
+            return self
+        return self.earlier
+
+    @cached_property
+    def earlier(self) -> Context | None:
+        """The context on the newest window whose labels have matured, where that is another one."""
+        if self.matured is None or self.matured == self.window:
+            return None
+        return Context(
+            self.app, self.model, self.matured, self.source, self.references, self.now, known_by=self.known_by
+        )
+
+    def standard(self, version: str) -> Reference:
+        """The reference of a version as this window is held against it: one that trails has the counts of its time.
+
+        Raises:
+            NoData: its time has too few rows.
+        """
+        reference = self.references(version)
+        assert reference is not None  # the caller has asked
+        span = span_of(self.model, self.window)
+        if span is None:
+            return reference
+        if reference.fingerprint not in self._standards:
+            self._standards[reference.fingerprint] = self._trailing(reference, span)
+        return self._standards[reference.fingerprint]
+
+    def _trailing(self, reference: Reference, span: Window) -> Reference:
+        fingerprint = f"{reference.fingerprint}@{span.start:.0f}"
+        cutter = self._cutter(reference, span)
+        self.source.cut(span, self.references, cutter)
+        trailing = recounted(reference, cutter, fingerprint)
+        return replace(trailing, labels=self._trailing_labels(reference.labels, span, fingerprint))
+
+    def _trailing_labels(self, labels: Reference | None, span: Window, fingerprint: str) -> Reference | None:
+        if labels is None:
+            return None
+        cutter, numeric = self._cutter(labels, span), self.model.task == "regression"
+        for batch in self.source.labelled(span, numeric=numeric, known_by=self.known_by):
+            cutter.add(EventBatch(UNVERSIONED, batch.times, {Role.LABEL.value: batch.labels}))
+        return None if cutter.whole() is None else recounted(labels, cutter, f"{fingerprint}+labels")
+
+    def _cutter(self, reference: Reference, span: Window) -> Cutter:
+        return cutter_for(
+            reference.bins,
+            first=span.start,
+            last=span.end,
+            rows=0,
+            window_seconds=window_seconds(self.model.windows),
+            match=reference.match,
+        )
 
     def finding(self, check: str, statistic: str, verdict: Verdict, reason: str, **more: object) -> Finding:
         """A finding about this model and window."""
@@ -76,3 +173,14 @@ class Context:
         else:
             verdict, reason = Verdict.NO_DATA, self.references.missing.get(version, "no reference is configured")
         return self.finding(check, statistic, verdict, reason, version=version, rows=rows)
+
+
+def _joined(batches: Sequence[LabelledBatch]) -> LabelledBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return LabelledBatch(
+        np.concatenate([batch.times for batch in batches]),
+        np.concatenate([batch.versions for batch in batches]),
+        np.concatenate([batch.predictions for batch in batches]),
+        np.concatenate([batch.labels for batch in batches]),
+    )

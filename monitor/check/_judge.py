@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from monitor import registry
 from monitor.check._context import Context, References
@@ -23,6 +24,7 @@ def judge_model(
     *,
     now: float,
     matured: Window | None = None,
+    known_by: float = math.inf,
 ) -> list[CheckResult]:
     """The result of every configured check of a model.
 
@@ -35,12 +37,13 @@ def judge_model(
         now: Unix seconds; what a finding calls provisional depends on it.
         matured: an earlier window, whose labels have matured: what waits for labels is judged on it where `window` has too
             few of them yet.
+        known_by: labels that came later are not seen.
     """
-    context = Context(app, model, window, source, references, now)
+    context = Context(app, model, window, source, references, now, matured=matured, known_by=known_by)
     results = [_result(context, name) for name in model.checks]
-    if matured is None or matured == window:
+    earlier = context.earlier
+    if earlier is None:
         return results
-    earlier = Context(app, model, matured, source, references, now)
     return [_better(result, earlier) if _waits_for_labels(result) else result for result in results]
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from monitor import registry
-from monitor.options import Duration, Options
+from monitor.options import Duration, Options, Ratio
 from monitor.records import Statistic
 
 
@@ -72,4 +72,5 @@ def keyed_by_statistics(family: str) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
+Floors = Mapping[str, Annotated[float, Field(ge=0)] | Ratio]
 Thresholds = Mapping[str, Annotated[float, Field(allow_inf_nan=False)]]

@@ -18,7 +18,7 @@ def measured(statistic: Statistic, *arrays: Any, **counts: int) -> float:
         NoData: there is too little evidence, or the data hold numbers so large that nothing finite comes of them.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        value = statistic.compute(*arrays, **counts)
+        value = float(statistic.compute(*arrays, **counts))
     if not math.isfinite(value):
         raise NoData(f"expected a finite value, got {value}")
     return value

@@ -14,7 +14,7 @@ from monitor.check._verdict import measured, verdict_of
 from monitor.config import Model
 from monitor.options import Options as _Options
 from monitor.options import not_yet
-from monitor.records import Finding, FloatArray, LabelledBatch, NoData, ObjectArray, Verdict
+from monitor.records import Finding, LabelledBatch, NoData, Verdict
 
 CHECK = "performance"
 WAITS_FOR_LABELS = True
@@ -50,7 +50,7 @@ def judge(context: Context, options: Options) -> Iterator[Finding]:
     """One finding for each version and metric. It is provisional until the window's labels have matured."""
     model = context.model
     numeric = model.task == "regression"
-    labelled = _by_version(context.source.labelled(context.window, numeric=numeric), numeric=numeric)
+    labelled = {version: _usable(batch, numeric=numeric) for version, batch in context.labelled.items()}
     provisional = model.labels is not None and context.now < context.window.end + model.labels.mature
     versions = dict.fromkeys([*context.profiles, *labelled])
     for name in _metrics(options, model):
@@ -79,21 +79,11 @@ def judge(context: Context, options: Options) -> Iterator[Finding]:
             yield context.finding(CHECK, name, verdict, reason_text, value=value, **about)
 
 
-def _by_version(
-    batches: Iterator[LabelledBatch], *, numeric: bool
-) -> dict[str, tuple[FloatArray | ObjectArray, FloatArray | ObjectArray]]:
-    """Label and prediction of every version; rows in which either is missing are left out."""
-    parts: dict[str, list[tuple[Any, Any]]] = {}
-    for batch in batches:
-        if numeric:
-            usable = np.isfinite(batch.labels.astype(float)) & np.isfinite(batch.predictions.astype(float))
-        else:
-            usable = np.array([value is not None for value in batch.labels], dtype=bool)
-            usable &= np.array([value is not None for value in batch.predictions], dtype=bool)
-        for version in dict.fromkeys(batch.versions.tolist()):
-            rows = usable & (batch.versions == version)
-            parts.setdefault(version, []).append((batch.labels[rows], batch.predictions[rows]))
-    return {
-        version: (np.concatenate([label for label, _ in found]), np.concatenate([said for _, said in found]))
-        for version, found in parts.items()
-    }
+def _usable(batch: LabelledBatch, *, numeric: bool) -> tuple[Any, Any]:
+    """Label and prediction; rows in which either is missing are left out."""
+    if numeric:
+        rows = np.isfinite(batch.labels.astype(float)) & np.isfinite(batch.predictions.astype(float))
+    else:
+        rows = np.array([value is not None for value in batch.labels], dtype=bool)
+        rows &= np.array([value is not None for value in batch.predictions], dtype=bool)
+    return batch.labels[rows], batch.predictions[rows]

@@ -13,7 +13,7 @@ from monitor.check._verdict import measured, verdict_of
 from monitor.options import Options as _Options
 from monitor.options import Ratio, not_yet
 from monitor.profile import Profile, Reference
-from monitor.records import Finding, NoData, Statistic, Verdict
+from monitor.records import Finding, NoData, Role, Statistic, Verdict
 
 CHECK = "quality"
 
@@ -44,9 +44,11 @@ def judge(context: Context, options: Options) -> Iterator[Finding]:
             for found in statistics:
                 yield context.without_reference(CHECK, found.name, version, profile.rows)
             continue
+        features = [column.name for column in reference.columns if column.role is Role.FEATURE]
         for found in statistics:
-            for feature in profile.columns:
-                yield _feature(context, options, version, reference, profile, feature, found)
+            for feature in features:
+                if feature in profile.columns:
+                    yield _feature(context, options, version, reference, profile, feature, found)
 
 
 def _feature(

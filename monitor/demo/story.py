@@ -59,7 +59,8 @@ class Story:
         if newest is None or instant(newest["window"]["end"]) < self._week_told + WEEK:
             return
         self._week_told = instant(newest["window"]["end"])
-        drift = [row for row in judged if row.get("check") == "drift" and row["version"] == newest["version"]]
+        scores = [row for row in judged if row.get("statistic") == "psi" and row["version"] == newest["version"]]
+        drift = [row for row in scores if row["feature"] not in ("prediction", "label")]
         worst = sorted(drift, key=lambda row: -float(row["value"]))[:2]
         told = ", ".join(f"{row['feature']} {row['value']:.2f}" for row in worst) or "not known yet"
         error = f"error {newest['value']:4.1f} rides/h (limit {newest['threshold']:g}) on {newest['rows']} labels"

@@ -31,6 +31,10 @@ _HEAD = """\
 # Where the number behind a breach is, by the series that says it is one.
 _VALUES = {
     "anchorwatch_feature_drift_breached": "anchorwatch_feature_drift_score",
+    "anchorwatch_model_drift_share_breached": "anchorwatch_model_drift_share",
+    "anchorwatch_model_multivariate_drift_breached": "anchorwatch_model_multivariate_drift_score",
+    "anchorwatch_model_label_drift_breached": "anchorwatch_model_label_drift_score",
+    "anchorwatch_model_prediction_drift_breached": "anchorwatch_model_prediction_drift_score",
     "anchorwatch_model_performance_breached": "anchorwatch_model_performance",
 }
 

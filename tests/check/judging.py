@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ HOUR, DAY = 3600.0, 86400.0
 WINDOW = Window(1_300_000_000 // DAY * DAY - 7 * DAY, 1_300_000_000 // DAY * DAY)
 NOW = WINDOW.end + HOUR
 COLUMNS = (Column("temp", ColumnKind.NUMERIC), Column("season", ColumnKind.CATEGORICAL))
-TEMP = np.linspace(0, 1, 200)
+TEMP = np.random.default_rng(0).permutation(np.linspace(0, 1, 200))
 SEASON = np.array(["spring", "summer"] * 100, dtype=object)
 
 
@@ -56,7 +57,9 @@ def batch(
 
 
 def reference(rows: EventBatch | None = None) -> Reference:
-    return build_reference(batch() if rows is None else rows, COLUMNS, fingerprint="normal", version="1")
+    return build_reference(
+        batch() if rows is None else rows, COLUMNS, fingerprint="normal", version="1", window_seconds=7 * DAY
+    )
 
 
 def labelled(label: Any, prediction: Any, version: str = "1", *, time: float = WINDOW.start) -> LabelledBatch:
@@ -87,7 +90,7 @@ class MemorySource:
             found[rows.version] = profile_batch(rows, known.bins if known else {})
         return found
 
-    def labelled(self, window: Window, *, numeric: bool) -> Iterator[LabelledBatch]:
+    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
         if isinstance(self.labels, Exception):
             raise self.labels
         yield from (rows for rows in self.labels if window.start <= rows.times[0] < window.end)
