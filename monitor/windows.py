@@ -18,6 +18,11 @@ def bucket_seconds(windows: Windows) -> int:
     return math.gcd(math.gcd(int(windows.size), int(windows.every)), DAY)
 
 
+def every_seconds(windows: Windows) -> float:
+    """The time between the ends of two windows that follow each other; of a calendar's, the longest."""
+    return windows.every if windows.calendar is None else window_seconds(windows)
+
+
 def window_seconds(windows: Windows) -> float:
     """The length of a window; of a calendar's, the longest."""
     return windows.size if windows.calendar is None else {"day": 1, "week": 7, "month": 31}[windows.calendar] * DAY
