@@ -262,6 +262,8 @@ class Statistic:
             same counts, Kolmogorov's distribution, or nothing that is known: then the reference is resampled.
         rate: of drift, unchanged data score in proportion to (1/n + 1/N) ** rate for n current and N reference rows.
         per_chi_square: of a small change judged by the G-test, a score is (this × G × (1/n + 1/N)) ** rate, or G at rate 0.
+        reach: of drift that a single far value can move: what one row can do to a score, times the rows of the window, where its
+            distance (in the column's unit) and the reference's spread are given.
         exact: of drift on histograms, the same from the two arrays of values.
     """
 
@@ -279,6 +281,7 @@ class Statistic:
     null: Literal["g_test", "kolmogorov", "resampled"] = "resampled"
     rate: float = 1.0
     per_chi_square: float | None = None
+    reach: Callable[[float, float], float] | None = None
     exact: Callable[[FloatArray, FloatArray], float] | None = None
 
     def is_breach(self, value: float, threshold: float) -> bool:

@@ -148,6 +148,15 @@ MEANINGS = {
     "check drift.min_rows": "below it nothing is said",
     "check drift.false_alarms": "how many false alarms are tolerated",
     "check drift.material": "by statistic: effects smaller than this never alert; each has a default of its own",
+    "check multivariate.statistics": "which statistics: of all features together, of each vector, of each text",
+    "check multivariate.false_alarms": "how many false alarms are tolerated",
+    "check multivariate.material": "by statistic: effects smaller than this never alert; each has a default of its own",
+    "check multivariate.thresholds": "by statistic: a fixed threshold, instead of the budget and the floor",
+    "check multivariate.sample": "at most so many rows of the reference and of the window are looked at",
+    "check multivariate.min_rows": "below it nothing is said",
+    "BySubject.table": "of all numeric and categorical features together",
+    "BySubject.vector": "of each feature of the type `vector`",
+    "BySubject.text": "of each feature of the type `text`",
     "ByKind.numeric": "statistics of numeric features",
     "ByKind.categorical": "statistics of categorical features",
     "FalseAlarms.at_most": "so many false alarms",
@@ -355,6 +364,7 @@ def build() -> str:
         "Checks: `checks.<name>`", "check", checks, "Only those named run. `{}` means the values shown here.", level=3
     )
     page.section("`statistics` of the drift check", "ByKind", level=4)
+    page.section("`statistics` of the multivariate check", "BySubject", level=4)
     page.section("`false_alarms` of a check", "FalseAlarms", level=4)
     _retraining(page)
     page.section("`lineage` (not available yet)", "Lineage", level=3)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from monitor import registry
-from monitor.check import Calibrations, References, judge_model
+from monitor.check import Calibrations, References, is_heavy, judge_model
 from monitor.child import ChildFailed, in_child
 from monitor.config import Loaded, Model, PluginSpec
 from monitor.consequences.exposition import expose_effects, expose_judgement, expose_run
@@ -147,7 +147,9 @@ def judge_files(
     source = registry.load("source", model.predictions.type).open_source(
         model.predictions, model.labels, model, directory
     )
-    references = References(lambda version: read_reference(model, version, directory, source, now=now))
+    references = References(
+        lambda version: read_reference(model, version, directory, source, now=now), directory=directory
+    )
     return judge_model(app, model, window, source, references, now=now, matured=matured)
 
 
@@ -156,6 +158,21 @@ def read_in_child(
 ) -> Reference | None:
     """Read a reference, from its files or from the model's own predictions; runs in a child process."""
     return read_reference(model, version, directory, open_events(app, model, directory, data_dir), now=now)
+
+
+Known = tuple[dict[str, Reference], dict[str, str], dict[str, str]]  # references; why others are not to be had
+
+
+def judge_heavily(
+    app: str, model: Model, directory: Path, data_dir: Path, window: Window, matured: Window, now: float, known: Known
+) -> list[CheckResult]:
+    """The checks that read raw rows, of a model whose predictions are pushed; runs in a child process."""
+    source = open_events(app, model, directory, data_dir)
+    found, failures, missing = known
+    references = References(found.get, directory=directory)
+    references.failures.update(failures)
+    references.missing.update(missing)
+    return judge_model(app, model, window, source, references, now=now, matured=matured, heavy=True)
 
 
 class ModelJudgement:
@@ -195,10 +212,25 @@ class ModelJudgement:
             return in_child(judge_files, self.app, self.model, self.directory, window, matured, now)
         store = self.results.store
         source = IngestSource(store, self.app, self.model.name, bucket_seconds=bucket_seconds(self.model.windows))
-        references = References(self._reference, self._calibrations)
+        references = References(self._reference, self._calibrations, self.directory)
         source.catch_up(store, references, now=now)
         self._count_versions(source)
-        return judge_model(self.app, self.model, window, source, references, now=now, matured=matured)
+        judged = judge_model(self.app, self.model, window, source, references, now=now, matured=matured, heavy=False)
+        if any(is_heavy(check) for check in self.model.checks):
+            # It is not told of these references' stretches: it reads rows.
+            known = (dict(references.found), references.failures, references.missing)
+            judged += self._heavily(window, matured, now, known)
+        return judged
+
+    def _heavily(self, window: Window, matured: Window, now: float, known: Known) -> list[CheckResult]:
+        """The checks that are heavy, in a child; if it dies, they alone have failed."""
+        try:
+            return in_child(
+                judge_heavily, self.app, self.model, self.directory, self.data_dir, window, matured, now, known
+            )
+        except (ChildFailed, OSError) as error:
+            heavy = [check for check in self.model.checks if is_heavy(check)]
+            return [self._failed(check, window, str(error)) for check in heavy]
 
     def _count_versions(self, source: IngestSource) -> None:
         omitted = source.omitted_versions()

@@ -14,8 +14,8 @@ from monitor.backtest.progress import Progress, Tell
 from monitor.config import Model
 from monitor.profile import Cutter, Profile, Reference, same_bins
 from monitor.profile.seasons import cells_of
-from monitor.records import Column, EventBatch, LabelledBatch, Window
-from monitor.source import EventSource, ReferenceFor
+from monitor.records import Column, ColumnKind, EventBatch, LabelledBatch, Window
+from monitor.source import EventSource, ReferenceFor, SourceError
 
 HOUR = 3600
 ALWAYS = Window(-1e15, 1e15)
@@ -30,7 +30,7 @@ class BucketedSource:
 
     Args:
         source: where the predictions are.
-        labelled: the model's labelled rows.
+        labelled: the model's labelled rows, or why they cannot be had.
         bucket_seconds: every window is a whole number of so long buckets.
         about: the model's name, for who watches.
         tell: is told how many rows have been read.
@@ -40,7 +40,7 @@ class BucketedSource:
     """
 
     def __init__(
-        self, source: EventSource, labelled: LabelledRows, *, bucket_seconds: int, about: str, tell: Tell
+        self, source: EventSource, labelled: LabelledRows | SourceError, *, bucket_seconds: int, about: str, tell: Tell
     ) -> None:
         self.source, self._labelled = source, labelled
         self._bucket_seconds, self._about, self._tell = bucket_seconds, about, tell
@@ -118,6 +118,8 @@ class BucketedSource:
     def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
         """The window's predictions whose label has come by an instant."""
         del numeric  # they were read as what the model's task says
+        if isinstance(self._labelled, SourceError):
+            raise self._labelled
         return self._labelled.within(window, known_by)
 
 
@@ -162,10 +164,11 @@ def read_labels(source: Any, *, numeric: bool) -> LabelledRows:
     Raises:
         SourceError: the files cannot be read.
     """
+    from monitor.source._arrow import array_of, coded, floats
     from monitor.source._duck import DuckTable, first_labels, quoted, seconds_sql, version_sql
-    from monitor.source._values import objects, outcomes
 
     found = LabelledRows(numeric=numeric)
+    kind = ColumnKind.NUMERIC if numeric else ColumnKind.CATEGORICAL
     model, directory = source.model, source.directory
     if source.labels is None:
         return found
@@ -186,10 +189,9 @@ def read_labels(source: Any, *, numeric: bool) -> LabelledRows:
             f" WHERE l.label IS NOT NULL AND p.{prediction} IS NOT NULL"
         )
         for arrow in table.batches(sql):
-            times, known = (np.asarray(arrow.column(place).to_numpy(zero_copy_only=False), float) for place in (0, 4))
-            versions, said, true = (arrow.column(place).to_pylist() for place in (1, 2, 3))
-            spelled = outcomes(said, numeric=numeric), outcomes(true, numeric=numeric)
-            found.add(LabelledBatch(times, objects(versions), *spelled), known)
+            time_of, version, said, true, came_at = arrow.columns
+            outcomes = [array_of(column, kind, classes=True)[0] for column in (said, true)]
+            found.add(floats(time_of), floats(came_at), coded(version, str), *outcomes)
     finally:
         table.close()
     return found

@@ -7,9 +7,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from monitor import registry
+from monitor.backtest.labels import LabelledRows
 from monitor.backtest.progress import Tell
 from monitor.check import Calibrations, References
 from monitor.config import Loaded, Model
@@ -76,13 +78,13 @@ class Broken:
 class Standards:
     """The references of a model's versions: each is looked up until it is there, and kept from then on."""
 
-    def __init__(self, look_up: LookUp) -> None:
-        self._look_up, self._calibrations = look_up, Calibrations()
+    def __init__(self, look_up: LookUp, directory: Path) -> None:
+        self._look_up, self._directory, self._calibrations = look_up, directory, Calibrations()
         self._found: dict[str, Reference | None] = {}
 
     def at(self, now: float) -> References:
         """The references as they are known at an instant (Unix seconds)."""
-        return References(partial(self._one, now=now), self._calibrations)
+        return References(partial(self._one, now=now), self._calibrations, self._directory)
 
     def _one(self, version: str, *, now: float) -> Reference | None:
         if version not in self._found:
@@ -125,13 +127,17 @@ def open_history(loaded: Loaded, app: str, model: Model, tell: Tell) -> History:
         # The edge of one model: it fails alone, and says so.
         log.exception("history not read", extra={"app": app, "model": model.name})
         reason = f"{type(error).__name__}: {error}"
-    return History(app, model, Broken(reason), Standards(lambda _, __: None))
+    return History(app, model, Broken(reason), Standards(lambda _, __: None, loaded.directory))
 
 
 def _read(loaded: Loaded, app: str, model: Model, files: EventSource, tell: Tell) -> History:
     from monitor.backtest.bucketed import BucketedSource, read_labels
 
-    labelled = read_labels(files, numeric=model.task == "regression")
+    labelled: LabelledRows | SourceError
+    try:
+        labelled = read_labels(files, numeric=model.task == "regression")
+    except SourceError as error:
+        labelled = error  # what needs no labels goes on
     bucket, about = bucket_seconds(model.windows), f"{app}/{model.name}"
     source = BucketedSource(files, labelled, bucket_seconds=bucket, about=about, tell=tell)
 
@@ -139,7 +145,7 @@ def _read(loaded: Loaded, app: str, model: Model, files: EventSource, tell: Tell
         return read_reference(model, version, loaded.directory, AsOf(source, now), now=now)
 
     last = max((span.last for span in source.spans.values()), default=None)
-    return History(app, model, source, Standards(look_up), source.oldest_event(), last)
+    return History(app, model, source, Standards(look_up, loaded.directory), source.oldest_event(), last)
 
 
 def _ingested(loaded: Loaded, app: str, model: Model, source: IngestSource) -> History:
@@ -148,7 +154,7 @@ def _ingested(loaded: Loaded, app: str, model: Model, source: IngestSource) -> H
         return kept or read_reference(model, version, loaded.directory, AsOf(source, now), now=now)
 
     first, last = source.oldest_event(), source.newest_event(math.inf)
-    return History(app, model, source, Standards(look_up), first, last, source.store.close)
+    return History(app, model, source, Standards(look_up, loaded.directory), first, last, source.store.close)
 
 
 def _kept(loaded: Loaded, app: str, model: Model, version: str, source: IngestSource, now: float) -> Reference | None:

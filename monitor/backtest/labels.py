@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from monitor.records import FloatArray, LabelledBatch, ObjectArray, Window
+from monitor.records import Coded, FloatArray, LabelledBatch, ObjectArray, Window
 
 
 class Names:
@@ -17,10 +16,15 @@ class Names:
     def __init__(self) -> None:
         self._codes: dict[str | None, int] = {}
 
-    def codes(self, names: Any) -> Any:
-        """The code of every name, shape (n,), int32."""
-        held = self._codes
-        return np.fromiter((held.setdefault(name, len(held)) for name in names.tolist()), np.int32, len(names))
+    def codes(self, names: ObjectArray | Coded) -> Any:
+        """The code of every name, shape (n,), int32; a name that is missing has one as well."""
+        if not isinstance(names, Coded):
+            return np.fromiter((self._code(name) for name in names.tolist()), np.int32, len(names))
+        known = np.array([self._code(name) for name in (*names.names, None)], dtype=np.int32)
+        return known[names.codes]
+
+    def _code(self, name: str | None) -> int:
+        return self._codes.setdefault(name, len(self._codes))
 
     def spelled(self, codes: Any) -> ObjectArray:
         """The names of the codes, shape (n,)."""
@@ -28,15 +32,6 @@ class Names:
         names[:] = list(self._codes)
         spelled: ObjectArray = names[codes]
         return spelled
-
-
-@dataclass(slots=True)
-class _Columns:
-    times: list[FloatArray]
-    known: list[FloatArray]
-    versions: list[Any]
-    predictions: list[Any]
-    labels: list[Any]
 
 
 class LabelledRows:
@@ -49,30 +44,36 @@ class LabelledRows:
     def __init__(self, *, numeric: bool) -> None:
         self.numeric = numeric
         self._versions, self._classes = Names(), Names()
-        self._parts = _Columns([], [], [], [], [])
-        self._whole: tuple[Any, ...] | None = None
+        self._columns: list[list[Any]] = [[], [], [], [], []]
+        self._in_order = True
 
-    def add(self, batch: LabelledBatch, known: FloatArray) -> None:
-        """Take rows in, and the time, shape (n,), at which each one's label came: -inf where that is not said."""
-        self._parts.times.append(batch.times)
-        self._parts.known.append(known)
-        self._parts.versions.append(self._versions.codes(batch.versions))
-        self._parts.predictions.append(self._held(batch.predictions))
-        self._parts.labels.append(self._held(batch.labels))
-        self._whole = None
+    def add(
+        self,
+        times: FloatArray,
+        known: FloatArray,
+        versions: ObjectArray | Coded,
+        predictions: FloatArray | ObjectArray | Coded,
+        labels: FloatArray | ObjectArray | Coded,
+    ) -> None:
+        """Take rows in, all of shape (n,): `known` is when each one's label came, -inf where that is not said."""
+        coded = self._versions.codes(versions)
+        fresh = (times, known, coded, self._held(predictions), self._held(labels))
+        for column, values in zip(self._columns, fresh, strict=True):
+            column.append(values)
+        self._in_order = False
 
     def _held(self, values: Any) -> Any:
         return values if self.numeric else self._classes.codes(values)
 
-    def _sorted(self) -> tuple[Any, ...]:
-        if self._whole is None:
-            parts = self._parts
-            columns = [parts.times, parts.known, parts.versions, parts.predictions, parts.labels]
-            whole = [np.concatenate(column) if column else np.empty(0) for column in columns]
-            order = np.argsort(whole[0], kind="stable")
-            self._whole = tuple(column[order] for column in whole)
-            self._parts = _Columns(*([column] for column in self._whole)) if len(order) else self._parts
-        return self._whole
+    def _sorted(self) -> list[Any]:
+        """The columns in order of time, each in one piece; one after the other, so that none is held twice for long."""
+        if not self._in_order and self._columns[0]:
+            order = np.argsort(np.concatenate(self._columns[0]), kind="stable")
+            for column in self._columns:
+                whole = np.concatenate(column)
+                column[:] = [whole[order]]
+        self._in_order = True
+        return [column[0] if column else np.empty(0) for column in self._columns]
 
     def within(self, window: Window, known_by: float) -> Iterator[LabelledBatch]:
         """The rows of a window whose label is known by an instant, as one batch; nothing where there is none."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.calibrate.restlessness import LEAST_FREEDOM
 from monitor.calibrate.tails import ExponentialTail
-from monitor.profile import NumericBins, Reference, group_counts, histogram_pair
+from monitor.profile import Bins, ColumnProfile, NumericBins, Reference, group_counts, histogram_pair
 from monitor.records import FloatArray, Histogram, IntArray, Statistic
 
 DRAWS = 1000
@@ -18,25 +18,54 @@ DRAWS = 1000
 class Resampled:
     """Scores of one statistic on unchanged data, in a form that no longer depends on the number of rows.
 
+    A score that is like a mean of n rows, or a square of one, falls off as exp(-n t² / 2λ) where many rows make it up. Where few
+    far values do, it falls off no faster than their number does. Both are in Bennett's exponent (JASA 57, 1962): with the
+    score t = v ** (1 / 2 rate) of a single far row being r / n, the scores are told of by 2 n h(r t) / r², where
+    h(u) = (1 + u) ln(1 + u) - u; for small r t that is n t².
+
     Attributes:
-        tail: of score ** (1 / rate) / (1/n + 1/N): of a score that is like a length, its square.
+        tail: of these.
         rate: of the statistic.
+        reach: r, for scores v themselves; 0 where no value can move one far.
     """
 
     tail: ExponentialTail
     rate: float
+    reach: float = 0.0
 
     def p_value(self, value: float, n_reference: float, n_current: float) -> float:
         """How often unchanged data would score as much or more, with so many rows on either side."""
-        return self.tail.p_value(_squared(value, n_reference, n_current, self.rate))
+        return self.tail.p_value(self._exponent(value, 1 / n_reference + 1 / n_current))
 
     def threshold(self, level: float, n_reference: float, n_current: float) -> float:
         """The score that unchanged data exceed with a chance of `level`, at most a tenth."""
-        return float((self.tail.value(level) * (1 / n_reference + 1 / n_current)) ** self.rate)
+        unit = 1 / n_reference + 1 / n_current
+        goal = self.tail.value(level)
+        low, high = 0.0, float((goal * unit) ** self.rate)
+        if self.reach == 0:
+            return high
+        while self._exponent(high, unit) < goal:
+            low, high = high, high * 2 + 1e-300
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self._exponent(middle, unit) >= goal else (middle, high)
+        return high
+
+    def _exponent(self, score: float, unit: float) -> float:
+        return float(_exponents(np.array(score), np.array(unit), self.rate, self.reach))
 
 
-def _squared(value: float, n_reference: float, n_current: float, rate: float) -> float:
-    return float(value ** (1 / rate) / (1 / n_reference + 1 / n_current))
+def _exponents(scores: FloatArray, unit: FloatArray, rate: float, reach: float) -> FloatArray:
+    length = scores ** (1 / (2 * rate))
+    far = reach ** (1 / (2 * rate))
+    plain: FloatArray = length**2 / unit
+    if far == 0:
+        return plain
+    u = far * length
+    # h(u) itself loses its digits where u is small.
+    bennett = np.where(u < 1e-3, u**2 / 2 - u**3 / 6, (1 + u) * np.log1p(u) - u)
+    exponents: FloatArray = np.minimum(2 * bennett / far**2 / unit, plain)
+    return exponents
 
 
 def resample(
@@ -84,8 +113,18 @@ def resample(
         usable = (n_current > 0) & (n_reference > 0)
         scores = np.asarray(statistic.compute(group_counts(others, bins)[usable], group_counts(current, bins)[usable]))
     unit = 1 / n_reference[usable] + 1 / n_current[usable]
-    tail = ExponentialTail.fit(scores ** (1 / statistic.rate) / unit, max(blocks - 1.0, LEAST_FREEDOM))
-    return Resampled(tail, statistic.rate)
+    reach = _reach(statistic, reference.profiles[column], bins)
+    exponents = _exponents(scores, unit, statistic.rate, reach)
+    return Resampled(ExponentialTail.fit(exponents, max(blocks - 1.0, LEAST_FREEDOM)), statistic.rate, reach)
+
+
+def _reach(statistic: Statistic, profile: ColumnProfile, bins: Bins) -> float:
+    """What one row can do to a score, times the rows: as the farthest value of the reference would."""
+    if statistic.reach is None or not isinstance(bins, NumericBins) or not profile.low <= profile.high:
+        return 0.0
+    farthest = max(profile.high - bins.center, bins.center - profile.low)
+    spread = profile.spread()
+    return float(statistic.reach(farthest, spread)) if spread > 0 else 0.0
 
 
 def _blocked(values: FloatArray | IntArray, batch: int, blocks: int) -> FloatArray:

@@ -6,11 +6,12 @@ what is a breach: `monitor.check._verdict` does, for all of them alike.
 
 from monitor.check._calibrations import Calibrations
 from monitor.check._context import Context, References
-from monitor.check._judge import judge_model
+from monitor.check._judge import is_heavy, judge_model
 
 __all__ = [
     "Calibrations",
     "Context",
     "References",
+    "is_heavy",
     "judge_model",
 ]

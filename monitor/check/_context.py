@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -23,16 +24,22 @@ from monitor.records import (
     Window,
 )
 from monitor.source import EventSource, SourceError
-from monitor.source._reference import span_of
+from monitor.source._reference import read_rows, span_of
 from monitor.windows import bucket_seconds, window_seconds
 
 
 class References:
     """The reference of each version, looked up once; one that cannot be had is remembered with its reason."""
 
-    def __init__(self, look_up: Callable[[str], Reference | None], calibrations: Calibrations | None = None) -> None:
+    def __init__(
+        self,
+        look_up: Callable[[str], Reference | None],
+        calibrations: Calibrations | None = None,
+        directory: Path = Path(),
+    ) -> None:
         self._look_up = look_up
         self.calibrations = calibrations or Calibrations()
+        self.directory = directory
         self._found: dict[str, Reference | None] = {}
         self.failures: dict[str, str] = {}
         self.missing: dict[str, str] = {}
@@ -47,6 +54,11 @@ class References:
             except NoData as reason:
                 self.missing[version] = str(reason)
         return self._found[version]
+
+    @property
+    def found(self) -> Mapping[str, Reference]:
+        """Those that have been looked up and are there."""
+        return {version: reference for version, reference in self._found.items() if reference is not None}
 
 
 class Context:
@@ -110,6 +122,20 @@ class Context:
         return Context(
             self.app, self.model, self.matured, self.source, self.references, self.now, known_by=self.known_by
         )
+
+    def reference_rows(self, version: str, *, limit: int) -> EventBatch:
+        """Raw rows of a version's reference, at most so many, evenly spread over it.
+
+        Raises:
+            SourceError: they cannot be read.
+            NoData: none are kept.
+        """
+        reference = self.references(version)
+        assert reference is not None  # the caller has asked
+        return read_rows(
+            self.model, version, self.references.directory, self.source, self.window,
+            [column for column in reference.columns if column.name not in reference.unusable], limit=limit,
+        )  # fmt: skip
 
     def standard(self, version: str) -> Reference:
         """The reference of a version as this window is held against it: one that trails has the counts of its time.

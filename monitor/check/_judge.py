@@ -15,7 +15,7 @@ from monitor.source import EventSource, SourceError
 log = logging.getLogger(__name__)
 
 
-def judge_model(
+def judge_model(  # noqa: PLR0913 - what differs between daemon, backtest and command line is all said here
     app: str,
     model: Model,
     window: Window,
@@ -25,6 +25,7 @@ def judge_model(
     now: float,
     matured: Window | None = None,
     known_by: float = math.inf,
+    heavy: bool | None = None,
 ) -> list[CheckResult]:
     """The result of every configured check of a model.
 
@@ -38,13 +39,20 @@ def judge_model(
         matured: an earlier window, whose labels have matured: what waits for labels is judged on it where `window` has too
             few of them yet.
         known_by: labels that came later are not seen.
+        heavy: only the checks that are heavy (True) or those that are not (False); None for all.
     """
     context = Context(app, model, window, source, references, now, matured=matured, known_by=known_by)
-    results = [_result(context, name) for name in model.checks]
+    names = [name for name in model.checks if heavy is None or is_heavy(name) is heavy]
+    results = [_result(context, name) for name in names]
     earlier = context.earlier
     if earlier is None:
         return results
     return [_better(result, earlier) if _waits_for_labels(result) else result for result in results]
+
+
+def is_heavy(check: str) -> bool:
+    """Whether a check reads raw rows into memory, and is best run in a process of its own."""
+    return bool(getattr(registry.load("check", check), "HEAVY", False))
 
 
 def _waits_for_labels(result: CheckResult) -> bool:

@@ -27,7 +27,9 @@ def _judge(loaded: Loaded, app: str, model: Model, now: float) -> list[CheckResu
         last = source.newest_event(window.end)
         if last is not None:
             window = newest_holding(model.windows, last, window)
-        references = References(lambda version: read_reference(model, version, directory, source, now=now))
+        references = References(
+            lambda version: read_reference(model, version, directory, source, now=now), directory=directory
+        )
         return judge_model(app, model, window, source, references, now=now)
     except (SourceError, StoreError) as error:
         return [_failed(app, model, check, window, str(error)) for check in model.checks]

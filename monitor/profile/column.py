@@ -27,7 +27,8 @@ class ColumnProfile:
         missing: rows without a value; of these, `absent` did not even carry the column.
         unseen: rows with a value the reference does not know: a new category, or no number in a numeric column.
         low, high: the smallest and the largest finite value of a numeric column; inf and -inf where there is none.
-        shift, squares: sums, over the finite values, of how far each is from the bins' center, and of the squares of that.
+        shift: sum, over the finite values, of how far each is from the bins' center.
+        squares: sum of the squares of how far each is from their mean.
         infinities: rows of minus and of plus infinity, which are counted in the outer bins and in no sum.
     """
 
@@ -66,10 +67,11 @@ class ColumnProfile:
         """Standard deviation of the finite values (divided by their number); 0 of none and of a constant."""
         if self.low >= self.high:
             return 0.0
-        rows = self.finite
-        return math.sqrt(max(self.squares / rows - (self.shift / rows) ** 2, 0.0))
+        return math.sqrt(self.squares / self.finite)
 
     def __add__(self, other: ColumnProfile) -> ColumnProfile:
+        one, two = (self.finite, self.shift, self.squares), (other.finite, other.shift, other.squares)
+        shift, squares = added_moments(*one, *two)
         return ColumnProfile(
             self.counts + other.counts,
             self.sums + other.sums,
@@ -78,8 +80,8 @@ class ColumnProfile:
             self.unseen + other.unseen,
             min(self.low, other.low),
             max(self.high, other.high),
-            self.shift + other.shift,
-            self.squares + other.squares,
+            shift,
+            squares,
             (self.infinities[0] + other.infinities[0], self.infinities[1] + other.infinities[1]),
         )
 
@@ -184,13 +186,26 @@ def binned(ordered: FloatArray, bins: NumericBins) -> tuple[IntArray, FloatArray
 
 
 def _moments(finite: FloatArray, center: float) -> tuple[float, float]:
-    shift = squares = 0.0
+    rows, shift, squares = 0, 0.0, 0.0
     for start in range(0, len(finite), BLOCK):
         away = finite[start : start + BLOCK] - center
-        shift += float(away.sum())
+        total = float(away.sum())
+        away -= total / len(away)
         away *= away
-        squares += float(away.sum())
+        shift, squares = added_moments(rows, shift, squares, len(away), total, float(away.sum()))
+        rows += len(away)
     return shift, squares
+
+
+def added_moments(
+    rows: int, shift: float, squares: float, other_rows: int, other_shift: float, other_squares: float
+) -> tuple[float, float]:
+    """The shift and the squares of two sets of values together (Chan, Golub & LeVeque, The American Statistician 37, 1983)."""
+    if not rows or not other_rows:
+        return shift + other_shift, squares + other_squares
+    apart = shift / rows - other_shift / other_rows
+    between = apart * apart * (rows / (rows + other_rows) * other_rows)
+    return shift + other_shift, squares + other_squares + between
 
 
 def profile_batch(

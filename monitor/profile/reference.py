@@ -132,9 +132,17 @@ class ReferenceBuilder:
         self.unusable: dict[str, str] = {}
         self.cutter = cutter_for({}, first=first, last=last, rows=rows, window_seconds=window_seconds, match=match)
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether so many rows make a stretch: then all of them are placed at once, in order of time."""
+        return not self.cutter.seconds
+
     def place(self, times: FloatArray) -> Places:
         """Where rows belong; each row is placed once."""
-        return self.cutter.place(times)
+        if not self.by_rows or not (times[1:] < times[:-1]).any():
+            return self.cutter.place(times)
+        order = np.argsort(times, kind="stable")
+        return self.cutter.place(times[order])[np.argsort(order)]
 
     def add(self, column: Column, chunks: Chunks) -> None:
         """Draw the bins of a numeric or categorical column, and profile it on them."""

@@ -1,10 +1,11 @@
 """Arrow columns as the arrays that profiles are made of. PyArrow is imported where it is used: the daemon lives without it.
 
-Numbers are read where Arrow has them: its own way to NumPy imports pandas first.
+Numbers are read where Arrow has them: its own way to NumPy imports pandas first, and its casts a library of their own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ from monitor.records import Coded, ColumnKind, FloatArray, ObjectArray
 from monitor.source._values import category, class_name, column, objects, ragged, vectors
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+DAY = 86400.0
+PLAIN = {
+    "double": np.float64, "float": np.float32, "halffloat": np.float16, "date32[day]": np.int32,
+    **{f"{sign}int{bits}": np.dtype(f"{sign}int{bits}").type for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
 
 
 def kind_of(arrow_type: Any) -> ColumnKind | None:
@@ -68,8 +74,10 @@ def floats(array: Any) -> FloatArray:
     """An Arrow array of numbers as floats, NaN where they are missing."""
     import pyarrow as pa
 
-    found = array if pa.types.is_float64(array.type) else array.cast(pa.float64(), safe=False)
-    values: FloatArray = _filled(found, np.float64, np.nan)
+    plain = PLAIN.get(str(array.type))
+    if plain is None:
+        array, plain = array.cast(pa.float64(), safe=False), np.float64
+    values: FloatArray = _filled(array, plain, np.nan)
     return values
 
 
@@ -98,9 +106,11 @@ def _filled(array: Any, kind: Any, missing: float) -> Any:
     """The values of an Arrow array of fixed width, with something else where they are missing."""
     data = array.buffers()[1]
     if data is None or not len(array):
-        return np.full(len(array), missing, dtype=kind)
+        return np.full(len(array), missing, dtype=np.float64 if math.isnan(missing) else kind)
     values = np.frombuffer(data, dtype=kind, count=array.offset + len(array))[array.offset :]
-    return values if not array.null_count else np.where(_bits(array, 0), values, kind(missing))
+    if math.isnan(missing) and values.dtype != np.float64:
+        values = values.astype(np.float64)
+    return np.where(_bits(array, 0), values, values.dtype.type(missing)) if array.null_count else values
 
 
 def _bits(array: Any, buffer: int) -> Any:
@@ -137,7 +147,8 @@ def coded(array: Any, spell: Callable[[Any], str | None]) -> Coded:
     for value in found.dictionary.to_pylist():
         name = spell(value)
         places.append(-1 if name is None else index.setdefault(name, len(index)))
-    codes = _filled(found.indices.cast(pa.int32()), np.int32, len(places))
+    indices = found.indices if pa.types.is_int32(found.indices.type) else found.indices.cast(pa.int32())
+    codes = _filled(indices, np.int32, len(places))
     return Coded(np.array([*places, -1], dtype=np.int32)[codes], tuple(index))
 
 
@@ -164,11 +175,10 @@ def seconds_of(array: Any) -> FloatArray:
     """Times as Unix seconds, NaN where there is none: naive ones are UTC, numbers are Unix seconds already."""
     import pyarrow as pa
 
-    scale = 1.0
-    if pa.types.is_date(array.type):
-        array = array.cast(pa.timestamp("s"))
+    if pa.types.is_date32(array.type):
+        return floats(array) * DAY
+    if pa.types.is_date64(array.type):
+        array = array.view(pa.timestamp("ms"))
     if pa.types.is_timestamp(array.type):
-        scale = PER_SECOND[array.type.unit]
-        array = array.cast(pa.int64())
-    numbers, _ = _numbers(array)
-    return numbers if scale == 1.0 else numbers / scale
+        return floats(array.view(pa.int64())) / PER_SECOND[array.type.unit]
+    return _numbers(array)[0]

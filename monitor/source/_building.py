@@ -21,8 +21,6 @@ from monitor.source._columns import has_classes, written_name
 from monitor.source._table import Table, open_table
 from monitor.source._window import Versions
 
-HELD_BYTES = 64 << 20  # columns of so many bytes are kept between their two readings
-
 
 @dataclass(frozen=True, slots=True)
 class Survey:
@@ -51,22 +49,26 @@ def survey(table: Table, time: str | None, version: str) -> Survey:
 
 def placed(table: Table, time: str | None, builder: ReferenceBuilder) -> Places:
     """Where every row belongs."""
-    parts = [
-        builder.place(np.zeros(piece.rows) if piece.times is None else piece.times)
-        for piece in table.read([], time=time)
-    ]
-    return Places.joined(parts)
+    times = (np.zeros(piece.rows) if piece.times is None else piece.times for piece in table.read([], time=time))
+    if builder.by_rows:
+        return builder.place(np.concatenate(list(times)))
+    return Places.joined([builder.place(some) for some in times])
 
 
 def add_columns(
-    table: Table, columns: Sequence[Column], model: Model, places: Places, builder: ReferenceBuilder
+    table: Table,
+    columns: Sequence[Column],
+    model: Model,
+    places: Places,
+    builder: ReferenceBuilder,
+    held_bytes: int,
 ) -> None:
     """Read columns that the table has, and hand each to the builder."""
-    most = 1 if table.by_column else max(HELD_BYTES // (8 * max(len(places), 1)), 1)
+    most = 1 if table.by_column else max(held_bytes // (8 * max(len(places), 1)), 1)
     binned = [column for column in columns if column.kind in BINNED]
     for start in range(0, len(binned), most):
         group = binned[start : start + most]
-        if 8 * len(places) * len(group) > HELD_BYTES:
+        if 8 * len(places) * len(group) > held_bytes:
             for column in group:
                 builder.add(column, partial(_column, table, column, model, places))
             continue
@@ -98,7 +100,7 @@ def _chunk(array: Any, column: Column, places: Places) -> Chunk:
 
 @contextmanager
 def joined_labels(
-    path: str, where: str | None, model: Model, directory: Path, column: Column, places: Places
+    options: Any, model: Model, directory: Path, column: Column, places: Places, held_bytes: int
 ) -> Iterator[Chunks]:
     """The labels of a reference that stand in files of their own, by id; the first label of an id stands.
 
@@ -110,20 +112,21 @@ def joined_labels(
     from monitor.source._duck import DuckTable, first_labels, literal, quoted
 
     # One thread: the rows are numbered as they come.
-    with closing(DuckTable(path, where, directory, threads=1)) as table:
+    with closing(DuckTable(options.path, options.where, directory, threads=1)) as table:
         labels = first_labels(table, model, directory)
         numbered = f"(SELECT row_number() OVER () - 1 AS row, {quoted(model.columns.id)} AS id FROM {table.relation})"
         sql = f"SELECT p.row, l.label FROM {numbered} p JOIN {labels} l ON CAST(p.id AS VARCHAR) = l.id"
-        if 16 * len(places) <= HELD_BYTES:
-            held = [_label_chunk(*batch.columns, column, places) for batch in table.batches(sql)]
+        if 16 * len(places) <= held_bytes:
+            held = [_label_chunk(batch.columns, column, places) for batch in table.batches(sql)]
             yield partial(iter, held)
             return
         with tempfile.NamedTemporaryFile(prefix="anchorwatch-", suffix=".parquet") as file:
             table.run(f"COPY ({sql}) TO {literal(file.name)} (FORMAT parquet)")
             table.close()
             kept = open_table(file.name, None, directory)
-            yield lambda: (_label_chunk(*piece.columns, column, places) for piece in kept.read(["row", "label"]))
+            yield lambda: (_label_chunk(piece.columns, column, places) for piece in kept.read(["row", "label"]))
 
 
-def _label_chunk(rows: Any, labels: Any, column: Column, places: Places) -> Chunk:
+def _label_chunk(found: Sequence[Any], column: Column, places: Places) -> Chunk:
+    rows, labels = found
     return _chunk(labels, column, places[floats(rows).astype(np.int64)])

@@ -135,8 +135,8 @@ class DuckTable:
     @property
     def rows(self) -> int:
         """How many there are."""
-        row = self.run(f"SELECT count(*) FROM {self.relation}").fetchone()
-        return int(row[0]) if row else 0
+        ((rows,),) = self.run(f"SELECT count(*) FROM {self.relation}").fetchall()
+        return int(rows)
 
     def prune(self, time: str, start: float, end: float) -> None:
         """Text has to be read to the end."""

@@ -28,7 +28,7 @@ def drawn_from(
         SourceError: the predictions cannot be read.
     """
     columns = source.columns(span, model)
-    batch = _together(source.rows(span, columns, limit=MOST_ROWS), columns)
+    batch = together(source.rows(span, columns, limit=MOST_ROWS), columns)
     if batch is None:
         raise NoData(f"expected predictions between {span}, which the reference is to be made of, got none")
     size = window_seconds(model.windows)
@@ -57,7 +57,7 @@ def labels_of(source: EventSource, model: Model, span: Window, like: Reference) 
     )
 
 
-def _together(batches: Mapping[str, EventBatch], columns: Sequence[Column]) -> EventBatch | None:
+def together(batches: Mapping[str, EventBatch], columns: Sequence[Column]) -> EventBatch | None:
     """All versions' rows in one batch, in order of time."""
     held = [batch for batch in batches.values() if len(batch)]
     if not held:

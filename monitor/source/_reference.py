@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from monitor import registry
 from monitor.config import Model
 from monitor.profile import Reference
-from monitor.records import Window, fingerprint
+from monitor.records import Column, EventBatch, NoData, Window, fingerprint
 from monitor.source import EventSource
+from monitor.source._production import together
 from monitor.windows import window_seconds
 
 
@@ -70,3 +72,32 @@ def read_reference(model: Model, version: str, directory: Path, source: EventSou
         options = module.for_version(options, version, directory)
     reference = module.read_reference(options, model, directory, fingerprint=key, version=own)
     return reference
+
+
+def read_rows(
+    model: Model,
+    version: str,
+    directory: Path,
+    source: EventSource,
+    window: Window,
+    columns: Sequence[Column],
+    *,
+    limit: int,
+) -> EventBatch:
+    """Raw rows of the reference that a window is held against, at most so many, in order of time and evenly spread over it.
+
+    Raises:
+        SourceError: they cannot be read.
+        NoData: there are none.
+    """
+    assert model.reference is not None  # what has rows has a reference
+    module, options = registry.load("source", model.reference.type), model.reference.options
+    if hasattr(module, "draw_reference"):
+        stretch = span_of(model, window) or module.period(options)
+        batch = together(source.rows(stretch, columns, limit=limit), columns)
+        if batch is None:
+            raise NoData(f"no rows between {stretch}, which the reference is made of, are kept")
+        return batch
+    own = module.for_version(options, version, directory)
+    found: EventBatch = module.reference_rows(own or options, model, directory, columns, limit=limit)
+    return found

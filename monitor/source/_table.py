@@ -11,7 +11,7 @@ from monitor.records import FloatArray
 from monitor.source import SourceError
 from monitor.source._paths import READERS, matching_files
 
-CHUNK_ROWS = 262_144  # of numbers and names: two megabytes a column
+CHUNK_ROWS = 131_072  # of numbers and names: a megabyte a column
 SMALL_CHUNK_ROWS = 8_192  # of texts and vectors
 
 

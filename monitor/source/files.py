@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ROLES = frozenset({"reference", "predictions", "labels"})
 HEAVY = True
+HELD_BYTES = 64 << 20  # columns of so many bytes are kept between the two readings of a reference
 
 
 class Options(_Options):
@@ -63,7 +64,13 @@ def for_version(options: Options, version: str, directory: Path) -> Options | No
 
 
 def read_reference(
-    options: Options, model: Model, directory: Path, *, fingerprint: str, version: str | None = None
+    options: Options,
+    model: Model,
+    directory: Path,
+    *,
+    fingerprint: str,
+    version: str | None = None,
+    held_bytes: int = HELD_BYTES,
 ) -> Reference:
     """Read a reference, draw its bins and cut it into stretches, one column at a time.
 
@@ -73,6 +80,7 @@ def read_reference(
         directory: where relative paths start.
         fingerprint: what the reference is known by.
         version: whose own it is; where it is nobody's, the one that all its rows name, if they do.
+        held_bytes: a column is read twice; one that takes more bytes than that is not kept in between.
 
     Raises:
         SourceError: the files cannot be read, lack a declared feature, or have no time to match by.
@@ -103,11 +111,11 @@ def read_reference(
             match=options.match,
         )
         places = placed(table, time, builder)
-        add_columns(table, there, model, places, builder)
+        add_columns(table, there, model, places, builder, held_bytes)
     for column in columns:
         if column not in there:
             try:
-                with joined_labels(options.path, options.where, model, directory, column, places) as labels:
+                with joined_labels(options, model, directory, column, places, held_bytes) as labels:
                     builder.add(column, labels)
             except SourceError as error:  # labels that cannot be read stop nothing else
                 builder.unusable[column.name] = str(error)

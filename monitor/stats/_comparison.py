@@ -2,8 +2,8 @@
 
 A statistic of rows has no closed form, and a window differs from its reference by its time alone. So the window is taken as one
 more stretch of the reference: the reference is cut into stretches, each is scored against the others as the window is scored
-against them all, and a window is surprising only as far as it lies beyond what these have scored (Student's predictive tail). Beside
-that, the window's own blocks tell how much chance alone moves its score; the less surprising of the two counts.
+against them all, and a window surprises only as far as it lies beyond what these have scored (Student's predictive tail).
+Beside that, the window's own blocks tell how much chance alone moves its score; the less surprising of the two counts.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class TwoThirds:
         return self.power.p_value(math.cbrt(value * value))
 
     def value_at(self, level: float) -> float:
-        return self.power.value_at(level) ** 1.5
+        return math.pow(self.power.value_at(level), 1.5)
 
     @classmethod
     def of(cls, distances: FloatArray, *, least: float) -> TwoThirds:

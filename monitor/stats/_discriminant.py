@@ -1,9 +1,9 @@
 """Can rows of one stretch be told apart from those of the others? A linear discriminant on many simple features.
 
-The features are screened before they are weighed, since a shift that is worth seeing is often one of few columns, or of one pair: of
-those that are not always kept, only what differs by more than the largest of so many independent normal values would (Donoho
-and Johnstone's universal threshold, Biometrika 81, 1994) has a say. What is left is weighed by a ridge regression with a
-penalty of its own for each feature, as if each weight came from a normal distribution whose variance is what the screening saw.
+The features are screened before they are weighed, since a shift that is worth seeing is often one of few columns, or of one
+pair: of those that are not always kept, only what differs by more than the largest of so many independent normal values would
+(Donoho and Johnstone's universal threshold, Biometrika 81, 1994) has a say. What is left is weighed by a ridge regression with
+a penalty of its own for each feature, as if its weight came from a normal distribution with the variance that the screening saw.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPARSE = 4.0  # how much less is believed of a feature that few rows hold
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Scores of rows that had no part in learning: of the target (a window, or a stretch in its place), and of other stretches."""
+    """Scores of rows that had no part in learning: of the target (a window or a stretch), and of the others, by stretch."""
 
     target: FloatArray
     others: list[FloatArray]
@@ -84,7 +84,7 @@ class Learner:
             at = np.searchsorted(used, places)
             weight = np.linalg.solve(covariance[np.ix_(at, at)] + np.diag(penalty), difference)
             first, end = self.bounds[target * FOLDS + fold], self.bounds[target * FOLDS + fold + 1]
-            others = [stretch for stretch in np.flatnonzero(self.fold_of == fold) if stretch != target]
+            others = [s for s in np.flatnonzero(self.fold_of == fold).tolist() if s != target]
             scores = values[:, at] @ weight
             told = [scores[self.layout.stretches[stretch]] for stretch in others]
             folds.append(Fold(scores[first:end], told, others))
@@ -94,7 +94,7 @@ class Learner:
         """The features that are heard, how far apart the two sides are in each, and the ridge's penalty on it."""
         own = [target * FOLDS + other for other in range(FOLDS) if other != fold]
         sizes = np.diff(self.bounds)
-        others = [s for s in np.flatnonzero(self.fold_of != fold) if s != target]
+        others = [s for s in np.flatnonzero(self.fold_of != fold).tolist() if s != target]
         rows, other_rows = sizes[own].sum(), self.layout.lengths[others].sum()
         apart = self.features.sums[own].sum(axis=0) / rows - self.stretch_sums[others].sum(axis=0) / other_rows
         apart = apart / self.scale
@@ -124,7 +124,7 @@ def placements(scores: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def _null_by_blocks(folds: list[Fold], layout: Layout) -> Student:
-    """What the AUC follows if blocks of rows are alike: the variance of clustered placements (Obuchowski, Biometrics 53, 1997)."""
+    """What the AUC follows where nothing differs but blocks: clustered placements (Obuchowski, Biometrics 53, 1997)."""
     own = np.concatenate([placements(fold.target, np.concatenate(fold.others)) for fold in folds])
     stretches = [1 - placements(told, fold.target).mean() for fold in folds for told in fold.others]
     chance = _mann_whitney(len(layout.current), len(layout.reference))

@@ -78,6 +78,7 @@ def _categorical(
     sides = []
     for values, unseen in ((reference, before), (current, after)):
         place = np.array([codes.get(value, -1) for value in values], dtype=np.int64)
+        place[unseen > 0] = -1
         one_hot = np.hstack([place[:, None] == np.arange(own + SHARED + 1), unseen[:, None]])
         sides.append(one_hot.astype(np.float64))
     used = np.flatnonzero(sides[0].any(axis=0) | sides[1].any(axis=0))

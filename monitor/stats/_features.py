@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -70,7 +71,7 @@ class Products:
         self.pairs = np.triu_indices(rows.shape[1])
 
     def sums(self, bounds: IntArray) -> FloatArray:
-        parts = [self.rows[first:end] for first, end in zip(bounds[:-1], bounds[1:], strict=True)]
+        parts = [self.rows[first:end] for first, end in pairwise(bounds.tolist())]
         return np.array([(part.T @ part)[self.pairs] for part in parts])
 
     def moments(self) -> tuple[FloatArray, FloatArray]:

@@ -26,17 +26,26 @@ def standardised(reference: FloatArray, current: FloatArray) -> tuple[FloatArray
     Raises:
         NoData: there are no columns, the two sides have different ones, or the reference has no number at all.
     """
+    same_columns(reference, current)
+    there = np.isfinite(reference)
+    if not there.any():
+        raise NoData("the reference has no value in these columns")
+    center, scale = _center_and_scale(np.where(there, reference, np.nan))
+    return _scaled(reference, center, scale), _scaled(current, center, scale)
+
+
+def same_columns(reference: FloatArray, current: FloatArray) -> None:
+    """Refuse rows that cannot be compared.
+
+    Raises:
+        NoData: there are no columns, or the two sides have different ones.
+    """
     if reference.ndim != 2 or current.ndim != 2 or reference.shape[1] != current.shape[1]:
         raise NoData(
             f"expected rows of {reference.shape[-1]} numbers as in the reference, got rows of {current.shape[-1]}"
         )
     if not reference.shape[1]:
         raise NoData("no columns to compare")
-    there = np.isfinite(reference)
-    if not there.any():
-        raise NoData("the reference has no value in these columns")
-    center, scale = _center_and_scale(np.where(there, reference, np.nan))
-    return _scaled(reference, center, scale), _scaled(current, center, scale)
 
 
 def _center_and_scale(reference: FloatArray) -> tuple[FloatArray, FloatArray]:

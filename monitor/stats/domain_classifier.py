@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.records import Direction, FloatArray, IntArray, NoData, Statistic
+from monitor.records import Direction, FloatArray, IntArray, Statistic
 from monitor.stats._comparison import Comparison
 from monitor.stats._discriminant import compare_by_discriminant
 from monitor.stats._features import Binned, Block, Features, Plain, Products, joined
 from monitor.stats._layout import Layout, lay_out, parts_of
-from monitor.stats._scaling import BOUND, LEADING, leading_components, standardised
+from monitor.stats._scaling import BOUND, LEADING, leading_components, same_columns, standardised
 
 SHARES = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])  # edges of a column's bins
 
@@ -42,16 +42,14 @@ def domain_classifier(
     """
     del rng
     layout = lay_out(len(reference), len(current), stretch, alike=True)
-    features = table_features(_flagged(reference)[layout.reference], _flagged(current)[layout.current], layout)
+    same_columns(reference, current)
+    features = table_features(_flagged(reference[layout.reference]), _flagged(current[layout.current]), layout)
     return compare_by_discriminant(features, layout)
 
 
 def _flagged(rows: FloatArray) -> FloatArray:
     """The rows with one column more: the share of their numbers that are missing."""
-    if rows.ndim != 2:
-        raise NoData(f"expected rows of numbers, got an array of {rows.ndim} dimensions")
-    missing = 1.0 - np.isfinite(rows).mean(axis=1, keepdims=True) if rows.shape[1] else np.zeros((len(rows), 0))
-    return np.hstack([rows, missing])
+    return np.column_stack([rows, 1.0 - np.isfinite(rows).mean(axis=1)])
 
 
 def table_features(reference: FloatArray, current: FloatArray, layout: Layout) -> Features:

@@ -48,7 +48,7 @@ def _weighted(counts: FloatArray | IntArray, excess: FloatArray) -> FloatArray:
 STATISTIC = Statistic(
     name="g_test",
     family="drift",
-    applies_to=frozenset({"categorical"}),
+    applies_to=frozenset({"numeric", "categorical"}),
     unit="chi-square",
     low=0.0,
     high=math.inf,

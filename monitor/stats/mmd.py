@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from monitor.records import Direction, FloatArray, IntArray, NoData, Statistic
 from monitor.stats._comparison import Comparison, CubeRoot, SquaredGamma, beyond_stretches
 from monitor.stats._layout import Layout, lay_out, spread
+from monitor.stats._scaling import same_columns
 
 FREQUENCIES = 512  # random Fourier features: a cosine and a sine of each
 BATCH = 1000  # rows that are transformed at a time
@@ -49,13 +50,8 @@ def mmd(
     >>> 0.3 < found.value < 0.6, found.p_value < 1e-6
     (True, True)
     """
-    if reference.ndim != 2 or current.ndim != 2 or reference.shape[1] != current.shape[1]:
-        raise NoData(
-            f"expected rows of {reference.shape[-1]} numbers as in the reference, got rows of {current.shape[-1]}"
-        )
+    same_columns(reference, current)
     whole, current_whole = (np.flatnonzero(np.isfinite(side).all(axis=1)) for side in (reference, current))
-    if not reference.shape[1]:
-        raise NoData("no columns to compare")
     layout = lay_out(len(whole), len(current_whole), None if stretch is None else stretch[whole])
     blocks = Blocks.of(layout)
     places, current_places = whole[layout.reference], current_whole[layout.current]
@@ -85,7 +81,7 @@ class Blocks:
 
     @classmethod
     def of(cls, layout: Layout) -> Blocks:
-        """Blocks of an eighth of the window, or a quarter of a stretch where that is less; larger where there would be too many."""
+        """Blocks of an eighth of the window or a quarter of a stretch, the smaller of both; never too many of them."""
         rows = len(layout.reference) + len(layout.current)
         size = max(min(len(layout.current) // 8, int(np.median(layout.lengths)) // 4), rows // MOST_BLOCKS, 1)
         lengths, stretch = [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class Hashed:
         self.by_column = rows.tocsc()
 
     def sums(self, bounds: IntArray) -> FloatArray:
-        parts = [self.rows[first:end].sum(axis=0) for first, end in zip(bounds[:-1], bounds[1:], strict=True)]
+        parts = [self.rows[first:end].sum(axis=0) for first, end in pairwise(bounds.tolist())]
         return np.asarray(np.vstack(parts), dtype=np.float64)
 
     def moments(self) -> tuple[FloatArray, FloatArray]:

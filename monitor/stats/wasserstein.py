@@ -119,5 +119,6 @@ STATISTIC = Statistic(
     default_material=0.1,
     needs="histogram",
     rate=0.5,
+    reach=lambda distance, spread: distance / spread,
     exact=exact,
 )

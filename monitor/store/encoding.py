@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -59,7 +60,8 @@ class Sum:
         self.counts: IntArray = np.zeros(layout.length, dtype=np.int64)
         self.sums: FloatArray = np.zeros(layout.sums)
         self.lows, self.highs = np.full(columns, math.inf), np.full(columns, -math.inf)
-        self.moments: FloatArray = np.zeros((2, columns))
+        self.finite: IntArray = np.zeros(columns, dtype=np.int64)
+        self.shifts, self.squares = np.zeros(columns), np.zeros(columns)
 
     def _add(self, rows: int, first: float, last: float, seasons: Mapping[int, int]) -> None:
         self.rows += rows
@@ -83,7 +85,7 @@ class Sum:
                 self.sums[first : first + bins - start] += column.sums
                 self.lows[place] = min(self.lows[place], column.low)
                 self.highs[place] = max(self.highs[place], column.high)
-                self.moments[:, place] += (column.shift, column.squares)
+                self._add_moments(np.array([place]), np.array([column.finite]), column.shift, column.squares)
 
     def add_encoded(self, body: bytes) -> None:
         """Add a profile that is bytes."""
@@ -96,10 +98,20 @@ class Sum:
         summed = self.layout.sum_of[at]
         self.sums[summed[summed >= 0]] += np.frombuffer(sums, dtype=np.float64)
         numeric = np.flatnonzero(here & self.layout.numeric)
-        low, high, *moments = np.frombuffer(ends, dtype=np.float64).reshape(4, -1)
+        low, high, finite, shifts, squares = np.frombuffer(ends, dtype=np.float64).reshape(5, -1)
         self.lows[numeric] = np.minimum(self.lows[numeric], low)
         self.highs[numeric] = np.maximum(self.highs[numeric], high)
-        self.moments[:, numeric] += moments
+        self._add_moments(numeric, finite.astype(np.int64), shifts, squares)
+
+    def _add_moments(self, places: IntArray, finite: IntArray, shifts: Any, squares: Any) -> None:
+        """As `monitor.profile.column.added_moments`, of several columns."""
+        before = self.finite[places]
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = self.shifts[places] / np.maximum(before, 1) - shifts / np.maximum(finite, 1)
+            between = apart * apart * (before / np.maximum(before + finite, 1) * finite)
+            self.squares[places] += squares + np.where((before > 0) & (finite > 0), between, 0.0)
+        self.shifts[places] += shifts
+        self.finite[places] += finite
 
     def encoded(self) -> bytes:
         """The sum as bytes."""
@@ -119,7 +131,7 @@ class Sum:
                 at.astype(np.uint16 if self.layout.length < 2**16 else np.uint32).tobytes(),
                 counts.astype(np.uint32 if small else np.int64).tobytes(),
                 self.sums[summed[summed >= 0]].tobytes(),
-                np.vstack([self.lows, self.highs, self.moments])[:, numeric].tobytes(),
+                np.vstack([self.lows, self.highs, self.finite, self.shifts, self.squares])[:, numeric].tobytes(),
             ]
         )
 
@@ -137,7 +149,7 @@ class Sum:
             if self.layout.numeric[place]:
                 first = self.layout.sum_of[start]
                 sums = self.sums[first : first + bins - start].copy()
-            shift, squares = self.moments[:, place].tolist()
+            shift, squares = float(self.shifts[place]), float(self.squares[place])
             low, high = float(self.lows[place]), float(self.highs[place])
             columns[name] = ColumnProfile(
                 counts, sums, missing, absent, unseen, low, high, shift, squares, (infinities[0], infinities[1])

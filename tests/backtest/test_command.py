@@ -92,11 +92,17 @@ def test_what_failed_is_said_and_ends_with_2(tmp_path: Path, capsys: pytest.Capt
     ("arguments", "message"),
     [
         (["--from", "soon"], "anchorwatch: --from: expected an ISO 8601 time, got 'soon'"),
-        (["--from", "2026-02-01", "--to", "2026-01-01"], "anchorwatch: --to: expected a time after --from, got '2026-01-01'"),
+        (
+            ["--from", "2026-02-01", "--to", "2026-01-01"],
+            "anchorwatch: --to: expected a time after --from, got '2026-01-01'",
+        ),
         (["--model", "price"], "anchorwatch: --model: expected one of demand, got 'price'"),
         (["--output", "nowhere/x"], "anchorwatch: --output: expected a file that can be written, got nowhere/x"),
         (["--openmetrics", "/"], "anchorwatch: --openmetrics: expected a file that can be written, got /"),
-        (["--compare", "b.yml", "--openmetrics", "x"], "anchorwatch: --openmetrics: expected one configuration, got two with --compare"),
+        (
+            ["--compare", "b.yml", "--openmetrics", "x"],
+            "anchorwatch: --openmetrics: expected one configuration, got two with --compare",
+        ),
         (["--compare", "b.yml"], "b.yml: expected a configuration file, cannot read it: No such file or directory"),
     ],
 )
@@ -195,7 +201,17 @@ def test_a_fault_that_is_met_in_every_window_is_logged_once(caplog: pytest.LogCa
     once: Any = _Once()
     log = logging.getLogger("test")
     records = [
-        log.makeRecord("test", logging.ERROR, "", 0, "check failed", (), (ValueError, ValueError(text), None), None, {"check": check})
+        log.makeRecord(
+            "test",
+            logging.ERROR,
+            "",
+            0,
+            "check failed",
+            (),
+            (ValueError, ValueError(text), None),
+            None,
+            {"check": check},
+        )
         for text, check in (("a", "drift"), ("a", "drift"), ("b", "drift"), ("a", "quality"))
     ]
     assert [once.filter(record) for record in records] == [True, False, True, True]

@@ -58,7 +58,9 @@ def folder(tmp_path: Path) -> Path:
     pq.write_table(table.slice(1500).drop_columns(["wind"]), tmp_path / "predictions-more.parquet")
     came = times + draw.exponential(5 * HOUR, ROWS)
     labels = {"event_id": columns["event_id"], "label": draw.choice(["0", "1"], ROWS), "label_timestamp": came}
-    twice = pa.concat_tables([pa.table(labels), pa.table({**labels, "label": ["0"] * ROWS, "label_timestamp": came + 60})])
+    twice = pa.concat_tables(
+        [pa.table(labels), pa.table({**labels, "label": ["0"] * ROWS, "label_timestamp": came + 60})]
+    )
     pq.write_table(twice, tmp_path / "labels.parquet")
     return tmp_path
 
@@ -117,7 +119,11 @@ def test_reading_tells_how_far_it_has_come(folder: Path) -> None:
     told: list[Progress] = []
     source, references = opened(folder)
     watched = BucketedSource(
-        source.source, read_labels(source.source, numeric=False), bucket_seconds=3600, about="shop/demand", tell=told.append
+        source.source,
+        read_labels(source.source, numeric=False),
+        bucket_seconds=3600,
+        about="shop/demand",
+        tell=told.append,
     )
     watched.profiles(Window(START, START + 48 * HOUR), references)
     assert {each.stage for each in told} == {"reading"}

@@ -211,6 +211,16 @@ def test_a_broken_model_does_not_stop_another(tmp_path: Path) -> None:
     assert failure.startswith("shop/gone: performance: expected a file, found nothing at ")
 
 
+def test_labels_that_cannot_be_read_stop_only_what_needs_them(tmp_path: Path) -> None:
+    write_history(tmp_path, [1, 1])
+    (tmp_path / "demand-labels.parquet").unlink()
+    reference = {"type": "files", "path": "demand-predictions.parquet"}
+    checks = {"performance": {}, "quality": {"min_rows": 1}}
+    outcome = backtest(configured(tmp_path, files_model(reference=reference, features={"temp": {}}, checks=checks)))
+    assert outcome.tally["shop", "demand", "performance"] == {Verdict.ERROR: 2}
+    assert outcome.tally["shop", "demand", "quality"] == {Verdict.OK: 2}
+
+
 def test_where_no_model_can_be_read_each_is_an_error_once(tmp_path: Path) -> None:
     outcome = backtest(configured(tmp_path, files_model("gone")))
     assert outcome.tally == {("shop", "gone", "performance"): {Verdict.ERROR: 1}}

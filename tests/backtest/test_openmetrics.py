@@ -53,7 +53,9 @@ def samples(text: str, name: str, **labels: str) -> list[tuple[float, float]]:
 def test_a_series_has_a_sample_for_each_time_it_was_judged(text: str) -> None:
     """The values of each window, at the time it was judged; none while nothing is known."""
     times = [START + HOUR * n for n in (1, 2, 2.5, 3, 5, 6)]
-    assert samples(text, "anchorwatch_model_performance", **SUBJECT) == list(zip(times, [1, 9, 9, 9, 9, 1], strict=True))
+    assert samples(text, "anchorwatch_model_performance", **SUBJECT) == list(
+        zip(times, [1, 9, 9, 9, 9, 1], strict=True)
+    )
     assert samples(text, "anchorwatch_model_performance_breached", **SUBJECT)[:2] == [(times[0], 0), (times[1], 1)]
     state = samples(text, "anchorwatch_check_state", check="performance", state="no_data")
     assert [value for time, value in state if time == START + 4 * HOUR] == [1]

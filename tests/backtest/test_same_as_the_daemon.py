@@ -75,7 +75,10 @@ def test_alerts_and_decisions_are_those_of_a_daemon_that_was_running(tmp_path: P
         for hour, error in enumerate(ERRORS):
             records = predictions(60, f"2026-01-05T{hour:02}:00:00Z", first=100 * hour)
             watch.push("predictions", records)
-            labels = [{**label, "label_timestamp": record["timestamp"]} for label, record in zip(labels_of(records, error=error), records, strict=True)]
+            labels = [
+                {**label, "label_timestamp": record["timestamp"]}
+                for label, record in zip(labels_of(records, error=error), records, strict=True)
+            ]
             watch.push("labels", labels)
         eventually(lambda: watch.json("/v1/status")["now"] > "2026-01-05T08:30", "eight hours to pass")
         judged = {f["statistic"]: f for f in watch.json("/v1/findings")["findings"] if f["check"] == "performance"}
@@ -92,7 +95,9 @@ def test_alerts_and_decisions_are_those_of_a_daemon_that_was_running(tmp_path: P
     for each in outcome.retrainings:
         if each["decision"] in ("requested", "refused"):
             replayed.append((each["decision"], each["guard"] or "", "", instant(each["at"])))
-    happened = [(*step[:-1], instant(step[-1])) for step in ledger if instant(step[-1]) < instant("2026-01-05T08:20:00Z")]
+    happened = [
+        (*step[:-1], instant(step[-1])) for step in ledger if instant(step[-1]) < instant("2026-01-05T08:20:00Z")
+    ]
     assert sorted(step[:-1] for step in happened) == sorted(step[:-1] for step in replayed)
     for one, other in zip(sorted(happened, key=str), sorted(replayed, key=str), strict=True):
         # The daemon needs its moment, which its fast clock makes minutes; and it looks at what only time changes once a second.

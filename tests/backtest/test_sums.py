@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monitor.backtest.buckets import Buckets
 from monitor.backtest.labels import LabelledRows
 from monitor.profile import CategoricalBins, NumericBins, Profile, profile_batch
-from monitor.records import EventBatch, LabelledBatch, Window
+from monitor.records import Coded, EventBatch, Window
 
 SECONDS = 60
 BINS = {
@@ -89,8 +89,9 @@ def test_labelled_rows_are_those_of_the_window_that_are_known(rows, size, known_
     held = LabelledRows(numeric=False)
     for start in range(0, len(rows), size):
         times, known, versions, said, true = zip(*rows[start : start + size], strict=True)
-        names = [np.array(column, dtype=object) for column in (versions, said, true)]
-        held.add(LabelledBatch(np.array(times, dtype=float), *names), np.array(known, dtype=float))
+        plain = [np.array(column, dtype=object) for column in (versions, said)]
+        codes = np.array(["zyx".index(name) for name in true], dtype=np.int32)
+        held.add(np.array(times, dtype=float), np.array(known, dtype=float), *plain, Coded(codes, ("z", "y", "x")))
     found = [
         row
         for found in held.within(Window(2.0, 7.0), float(known_by))
@@ -102,12 +103,10 @@ def test_labelled_rows_are_those_of_the_window_that_are_known(rows, size, known_
 
 def test_numbers_stay_numbers_and_what_has_no_time_was_always_known() -> None:
     held = LabelledRows(numeric=True)
-    held.add(
-        LabelledBatch(np.array([1.0]), np.array(["v"], dtype=object), np.array([0.5]), np.array([np.nan])),
-        np.array([-np.inf]),
-    )
+    versions = Coded(np.array([-1], dtype=np.int32), ())
+    held.add(np.array([1.0]), np.array([-np.inf]), versions, np.array([0.5]), np.array([np.nan]))
     [found] = held.within(Window(0.0, 2.0), -1e9)
-    assert found.predictions.tolist() == [0.5]
+    assert (found.versions.tolist(), found.predictions.tolist()) == ([None], [0.5])
     assert np.isnan(found.labels).all()
     assert list(held.within(Window(1.5, 2.0), np.inf)) == []
     assert list(LabelledRows(numeric=True).within(Window(0.0, 2.0), np.inf)) == []

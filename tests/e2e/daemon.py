@@ -77,7 +77,7 @@ def demand(**changes: Any) -> dict[str, Any]:
         "reference": {"type": "files", "path": "reference.parquet"},
         "windows": {"size": "1h", "lateness": "0s"},
         "checks": {
-            "drift": {"thresholds": {"psi": 0.2}},
+            "drift": {"statistics": {"numeric": ["psi"]}, "thresholds": {"psi": 0.2}},
             "performance": {"metrics": ["mae"], "thresholds": {"mae": 5}, "min_labels": 10},
             "quality": {},
         },

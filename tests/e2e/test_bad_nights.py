@@ -131,7 +131,7 @@ def test_a_reference_with_no_rows_is_no_data_with_its_reason_and_never_ok(tmp_pa
         watch.push("predictions", predictions(150, START))
         watch.post("/-/reload")
         [finding] = eventually(
-            lambda: [f for f in findings_of(watch, "demand") if f["check"] == "drift" and f["version"] == "v1"],
+            lambda: [f for f in findings_of(watch, "demand") if (f["statistic"], f["version"]) == ("psi", "v1")],
             "the finding",
         )
         assert (finding["verdict"], finding["reason"], finding["value"]) == (

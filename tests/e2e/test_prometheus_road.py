@@ -160,7 +160,7 @@ def write_config(folder: Path, *, listen: str, app: int, webhooks: str) -> Path:
         "labels": {"type": "ingest", "mature": "1m"},
         "windows": {"size": "1h", "every": "1h", "lateness": "5m"},
         "checks": {
-            "drift": {"thresholds": {"psi": 0.2}},
+            "drift": {"statistics": {"numeric": ["psi"]}, "thresholds": {"psi": 0.2}},
             "performance": {"metrics": ["mae"], "thresholds": {"mae": 5}, "min_labels": 10},
             "quality": {"missing": "5%", "unseen": "1%"},
         },
@@ -318,7 +318,9 @@ def test_drift_leads_over_prometheus_and_alertmanager_to_one_retraining(road: Ro
     assert body["type"] == "anchorwatch.retraining.requested"
     assert (body["data"]["app"], body["data"]["model"], body["data"]["version"]) == ("bikes", "demand", "v1")
     assert body["data"]["cause"] == "ModelFeatureDrift"
-    assert {row["feature"] for row in body["data"]["evidence"]} == {"temp", "hum"}
+    evidence = body["data"]["evidence"]
+    assert {row["feature"] for row in evidence} == {"temp", "hum", "prediction", "label", None}
+    assert [row["statistic"] for row in evidence if row["feature"] is None] == ["drift_share"]
     # The second feature's alert reached the same entrance, and was refused there.
     eventually(lambda: road.query("sum(anchorwatch_retraining_refusals_total) > 0"), "a refusal")
     payload = {
@@ -402,4 +404,4 @@ def test_every_variable_finds_its_values(road: Road, name: str) -> None:
 def test_no_rule_fails_to_evaluate(road: Road) -> None:
     groups = requests.get(f"{road.prometheus}/api/v1/rules", timeout=10).json()["data"]["groups"]
     assert [rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "err"] == []
-    assert sum(len(group["rules"]) for group in groups) == 23
+    assert sum(len(group["rules"]) for group in groups) == 28

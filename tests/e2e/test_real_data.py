@@ -35,6 +35,11 @@ class DataSet:
     numeric: tuple[str, ...]
     declared: bool
 
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """What the model says, by the name that it has in findings."""
+        return {"prediction": "prediction"} | ({"score": "probability"} if self.task == "binary" else {})
+
     def predictions(self, data: Path) -> pd.DataFrame:
         log = pd.read_parquet(data / self.folder / "prediction_log" / "predictions.parquet")
         return log.assign(month=log.timestamp.dt.strftime("%Y-%m"))
@@ -55,7 +60,7 @@ class DataSet:
             "labels": {"type": "files", "path": labels},
             "windows": {"calendar": "month", "lateness": "0s"},
             "checks": {
-                "drift": {"thresholds": {"psi": 0.2}, "min_rows": 1},
+                "drift": {"statistics": ONLY_PSI, "thresholds": {"psi": 0.2}, "min_rows": 1},
                 "performance": {"metrics": list(self.metrics), "min_labels": 1},
                 "quality": {"min_rows": 1},
             },
@@ -63,6 +68,7 @@ class DataSet:
         return {**model, **changes}
 
 
+ONLY_PSI = {"numeric": ["psi"], "categorical": ["psi"]}
 BIKES = DataSet(
     "bike_sharing",
     "regression",
@@ -160,12 +166,23 @@ def test_every_month_equals_scikit_learn_and_an_independent_psi(
             assert performance[None, name]["value"] == pytest.approx(value, abs=1e-9, rel=0), (month, name)
             assert performance[None, name]["rows"] == len(joined)
         drift = values(findings, "drift")
-        assert {feature for feature, _ in drift} == {*data_set.categorical, *data_set.numeric}
-        for (feature, _), finding in drift.items():
-            value = psi(reference[feature], rows[feature], categorical=feature in data_set.categorical)
-            assert finding["value"] == pytest.approx(value, abs=1e-12, rel=1e-12), (month, feature)
-            assert (finding["rows"], finding["reference_rows"]) == (len(rows), len(reference))
+        sides = {name: (reference[name], rows[name]) for name in (*data_set.categorical, *data_set.numeric)}
+        sides |= {name: (reference[column], rows[column]) for name, column in data_set.outcomes.items()}
+        sides["label"] = (reference.merge(labels, on="event_id").label, joined.label)
+        assert {feature for feature, _ in drift} == {None, *sides}
+        for name, (before, after) in sides.items():
+            finding = drift[name, "psi"]
+            outcome = name in ("prediction", "label") and data_set.task == "binary"
+            value = psi(before, after, categorical=outcome or name in data_set.categorical)
+            assert finding["value"] == pytest.approx(value, abs=1e-12, rel=1e-12), (month, name)
+            assert finding["rows"] == len(after)
             assert finding["verdict"] == ("breached" if value > 0.2 else "ok")
+            if name != "label":
+                assert finding["reference_rows"] == len(reference)
+        drifted = {name for name in sides if drift[name, "psi"]["verdict"] == "breached"}
+        features = [*data_set.categorical, *data_set.numeric]
+        share = len(drifted & set(features)) / len(features)
+        assert drift[None, "drift_share"]["value"] == pytest.approx(share)
         months += 1
     assert months >= 22
 
@@ -223,7 +240,7 @@ def test_the_command_prints_a_table_that_names_what_drifted_and_exits_1(shared_d
         name: psi(reference[name], current[name], categorical=name in BIKES.categorical)
         for name in (*BIKES.categorical, *BIKES.numeric)
     }
-    assert breached == {name for name, value in scored.items() if value > 0.2}
+    assert breached - {"prediction", "label"} == {name for name, value in scored.items() if value > 0.2}
     assert "temp" in breached
     assert "season" not in breached
     assert "DEBUG" not in ended.stderr
@@ -270,6 +287,7 @@ def as_records(log: pd.DataFrame, features: tuple[str, ...]) -> list[dict[str, A
             "model_version": row["model_version"],
             "features": {name: row[name] for name in features},
             "prediction": row["prediction"],
+            **({"probability": row["probability"]} if "probability" in row else {}),
         }
         for row in log.to_dict("records")
     ]
@@ -324,7 +342,8 @@ def test_pushed_data_gives_the_findings_of_the_files_whatever_its_order_and_what
     records = [records[place] for place in draw.permutation(len(records))]
     labels = [labels[place] for place in draw.permutation(len(labels))]
     late, early = records[:2000], records[2000:]
-    expected = {month: check(from_files, month, capsys) for month in months}
+    # The reference's labels are in the label files, which a model with pushed labels does not read.
+    expected = {month: [f for f in check(from_files, month, capsys) if f["feature"] != "label"] for month in months}
     with daemon(config, "--clock-start", month_after(months[2])) as watch:
         watch.push("labels", labels[: len(labels) // 2])  # before the predictions they belong to
         watch.push("predictions", early)

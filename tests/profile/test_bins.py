@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,19 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 
-from monitor.profile import CategoricalBins, NumericBins, build_reference, draw_bins, profile_column
-from monitor.profile.bins import CATEGORIES, CATEGORY_GROUPS, FINE, GROUPS
+from monitor.profile import (
+    CategoricalBins,
+    NumericBins,
+    build_reference,
+    comparable,
+    draw_bins,
+    profile_column,
+    same_bins,
+)
+from monitor.profile.bins import CATEGORIES, CATEGORY_GROUPS, FINE, GROUPS, categorical_bins
+from monitor.profile.frequent import Frequent
 from monitor.records import Column, ColumnKind, NoData
-from tests.profile.columns import TIDY, batch, numeric, objects
+from tests.profile.columns import KINDS, TIDY, as_coded, batch, categorical, many_valued, numeric, objects
 
 NUMERIC, CATEGORICAL = ColumnKind.NUMERIC, ColumnKind.CATEGORICAL
 EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,15 +36,46 @@ def drawn(values: Any) -> NumericBins:
 
 
 @EXAMPLES
-@given(numeric(min_size=1))
+@given(many_valued())
 def test_edges_are_the_fiftieths_of_the_reference_each_once_and_none_dropped(values: Any) -> None:
     """Those that equal its maximum are edges like the others: what lies above it has a bin of its own then."""
     finite = values[np.isfinite(values)]
-    assume(len(finite))
     bins = drawn(values)
     assert bins.edges.tolist() == sorted({float(np.quantile(finite, place / 50)) for place in range(1, 50)})
     assert len(bins) == len(bins.edges) + 1 <= FINE
     assert profile_column(finite, bins).counts.sum() == len(finite)
+
+
+@EXAMPLES
+@given(numeric(min_size=1))
+def test_of_at_most_fifty_different_values_each_has_a_bin_of_its_own(values: Any) -> None:
+    """And what lies above all of them has one too; the deciles are edges all the same."""
+    finite = values[np.isfinite(values)]
+    different = np.unique(finite)
+    assume(0 < len(different) <= FINE)
+    bins = drawn(values)
+    held = profile_column(different, bins).counts
+    assert held.max() == 1
+    assert held.sum() == len(different)
+    assert profile_column(np.array([math.inf]), bins).counts[bins.place(different)].sum() == 0
+    assert set(np.quantile(finite, np.arange(1, 10) / 10).tolist()) <= set(bins.edges.tolist())
+    assert len(bins) <= FINE + GROUPS
+
+
+@EXAMPLES
+@given(numeric(min_size=1), numeric())
+def test_the_groups_of_any_rows_are_those_of_the_deciles_alone(values: Any, rows: Any) -> None:
+    """However many fine bins there are: PSI and its kin do not see them."""
+    finite = values[np.isfinite(values)]
+    assume(len(finite))
+    bins = drawn(values)
+    deciles = np.unique(np.quantile(finite, np.arange(1, 10) / 10))
+    expected = [0] * (len(deciles) + 1)
+    for value in rows[~np.isnan(rows)]:
+        expected[sum(bool(value > decile) for decile in deciles)] += 1
+    found = comparable(profile_column(rows, bins), bins)[:-2].tolist()
+    # A last group that no edge parts from the one before holds nothing.
+    assert found + [0] * (len(expected) - len(found)) == expected
 
 
 @EXAMPLES
@@ -183,6 +224,56 @@ def test_as_many_categories_as_are_told_apart_have_no_rest() -> None:
 def test_a_categorical_column_without_a_value_has_no_bins(values: list[None]) -> None:
     with pytest.raises(NoData, match="no value"):
         draw_bins(objects(values), CATEGORICAL)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bins_are_the_same_only_where_every_row_falls_alike(kind: str) -> None:
+    column_kind, column = KINDS[kind]
+
+    @EXAMPLES
+    @given(column(min_size=1), column(min_size=1))
+    def holds(one: Any, other: Any) -> None:
+        try:
+            first, second = ({"x": draw_bins(values, column_kind)} for values in (one, other))
+        except NoData:
+            assume(False)
+        assert same_bins(first, {"x": draw_bins(one, column_kind)})
+        assert not same_bins(first, {**first, "y": first["x"]})
+        if same_bins(first, second):
+            rows = np.concatenate([one, other])
+            assert profile_column(rows, first["x"]).counts.tolist() == profile_column(rows, second["x"]).counts.tolist()
+
+    holds()
+
+
+@EXAMPLES
+@given(categorical(min_size=1))
+def test_a_coded_column_draws_the_bins_of_its_spelled_values(values: Any) -> None:
+    assume(any(value is not None for value in values))
+    coded, spelled = draw_bins(as_coded(values), CATEGORICAL), draw_bins(values, CATEGORICAL)
+    assert same_bins({"x": coded}, {"x": spelled})
+    assert coded.groups.tolist() == spelled.groups.tolist()
+
+
+@EXAMPLES
+@given(some.lists(some.lists(some.integers(0, 40), max_size=30), max_size=8), some.integers(5, 60))
+def test_counts_of_frequent_categories_fall_short_by_no_more_than_promised(batches: list[list[int]], most: int) -> None:
+    found, truth = Frequent(most), Counter[str]()
+    for rows in batches:
+        found.add(objects([str(code) for code in rows]))
+        truth.update(str(code) for code in rows)
+    if len(truth) <= most:
+        assert found.counts == truth
+    for name, rows in truth.items():
+        assert rows - truth.total() / most <= found.counts.get(name, 0) <= rows
+
+
+def test_a_column_in_which_every_row_has_a_name_of_its_own_still_has_categories_and_a_rest() -> None:
+    found = Frequent(most=5000)
+    for start in range(0, 30_000, 3000):
+        found.add(objects([f"{number:06}" for number in range(start, start + 3000)]))
+    bins = categorical_bins(found.counts)
+    assert (bins.has_rest, len(bins)) == (True, CATEGORIES + 1)
 
 
 def test_a_reference_without_rows_is_no_data() -> None:

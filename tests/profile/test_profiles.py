@@ -61,6 +61,13 @@ def test_any_split_merged_in_any_order_is_the_whole(kind: str) -> None:
         )  # fmt: skip
         summed = 0.0 if kind == "categorical" else float(np.abs(values[np.isfinite(values)]).sum())
         assert one.sums == pytest.approx(other.sums, rel=0, abs=1e-12 * summed)
+        assert (one.low, one.high, one.infinities) == (other.low, other.high, other.infinities)
+        if kind == "numeric" and one.finite:
+            away = np.abs(values[np.isfinite(values)] - bins.center)  # type: ignore[union-attr]
+            assert one.mean(bins) == pytest.approx(other.mean(bins), rel=1e-12, abs=1e-12 * away.max())  # type: ignore[arg-type]
+            assert one.spread() == pytest.approx(
+                other.spread(), rel=1e-12, abs=1e-14 * away.max() if one.low < one.high else 0
+            )
 
     holds()
 
