@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -171,13 +172,24 @@ def significance(
     moved = (g > 1e-9) | (shares < 1).any(axis=1) | (np.nan_to_num(contrasts).max(axis=1, initial=0.0) > 1e-9)
     shrink = _solve(p_values, found, level)
 
-    def alone(factor: FloatArray) -> FloatArray:
-        none = np.ones_like(shares)
-        spread = weights.sum(axis=1) * factor
-        return combined_p_value(spread, weights, freedom, contrasts * 0.0, contrast_freedom, none)
-
-    critical = weights.sum(axis=1) * _solve(alone, alone(np.ones(len(names))), level)
+    critical = _critical(weights.tobytes(), freedom.tobytes(), len(names), (~np.isnan(contrasts)).tobytes(), level)
     return Significance(found, np.where(moved, shrink, np.nan), critical)
+
+
+@lru_cache(maxsize=256)
+def _critical(weights: bytes, freedom: bytes, columns: int, contrasts: bytes, level: float) -> FloatArray:
+    """The critical value of G where it alone tells; the same for every window, as long as its rows change no weight."""
+    wide, per_column = np.frombuffer(weights).reshape(columns, -1), np.frombuffer(freedom)
+    held = np.frombuffer(contrasts, dtype=bool).reshape(columns, -1)
+    quiet, none = np.where(held, 0.0, np.nan), np.ones((columns, 2))
+    sums = wide.sum(axis=1)
+
+    def p_values(factor: FloatArray) -> FloatArray:
+        return combined_p_value(sums * factor, wide, per_column, quiet, np.ones_like(quiet), none)
+
+    found: FloatArray = sums * _solve(p_values, p_values(np.ones(columns)), level)
+    found.flags.writeable = False
+    return found
 
 
 def _padded(vectors: Sequence[FloatArray], width: int) -> FloatArray:

@@ -136,7 +136,7 @@ def joined(blocks: Sequence[Block], bounds: IntArray, *, kept: int) -> Features:
         return np.hstack(picked)
 
     return Features(
-        np.hstack(sums),
+        np.hstack(sums).astype(np.float64),
         np.concatenate([squares for squares, _ in moments]),
         np.concatenate([fourths for _, fourths in moments]),
         kept,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from monitor.records import FloatArray, IntArray, NoData
-from monitor.stats._layout import spread
+from monitor.stats._layout import Layout, spread
 
 BOUND = 5.0  # beyond so many standard deviations a value counts as that far
 TAIL = 0.001  # this share of rows at either end has no say in the reference's mean and standard deviation
+AT_ONCE = 32
 LEADING = 128  # so many principal components stand for more columns than that
 SAMPLE = 2000  # rows from which the components are found
 
 
-def standardised(reference: FloatArray, current: FloatArray) -> tuple[FloatArray, FloatArray]:
+def standardised(
+    reference: FloatArray, current: FloatArray, layout: Layout | None = None, *, single: bool = False
+) -> tuple[FloatArray, FloatArray]:
     """Both sides less the reference's mean, in its standard deviations, within ±5; what is missing is at the mean.
 
     Mean and standard deviation leave the outermost 0.1 % of the rows at either end aside, so an outlier of the reference does
@@ -22,16 +25,34 @@ def standardised(reference: FloatArray, current: FloatArray) -> tuple[FloatArray
     Args:
         reference: shape (N, d); NaN and infinities are missing.
         current: shape (n, d).
+        layout: which of their rows are wanted; all of them if it is not given.
+        single: whether single precision will do, for half of the memory.
 
     Raises:
         NoData: there are no columns, the two sides have different ones, or the reference has no number at all.
+
+    >>> standardised(np.array([[0.0], [2.0]]), np.array([[1.0], [np.nan], [99.0]]))[1].tolist()
+    [[0.0], [0.0], [5.0]]
     """
     same_columns(reference, current)
-    there = np.isfinite(reference)
-    if not there.any():
+    rows = np.arange(len(reference)) if layout is None else layout.reference
+    current_rows = np.arange(len(current)) if layout is None else layout.current
+    before, after = (
+        np.empty((len(places), reference.shape[1]), dtype=np.float32 if single else np.float64)
+        for places in (rows, current_rows)
+    )
+    told = False
+    for first in range(0, reference.shape[1], AT_ONCE):  # a few columns at a time: these may be large
+        some = slice(first, first + AT_ONCE)
+        values = reference[:, some][rows]
+        there = np.isfinite(values)
+        told = told or bool(there.any())
+        center, scale = _center_and_scale(np.where(there, values, np.nan))
+        before[:, some] = _scaled(values, center, scale)
+        after[:, some] = _scaled(current[:, some][current_rows], center, scale)
+    if not told:
         raise NoData("the reference has no value in these columns")
-    center, scale = _center_and_scale(np.where(there, reference, np.nan))
-    return _scaled(reference, center, scale), _scaled(current, center, scale)
+    return before, after
 
 
 def same_columns(reference: FloatArray, current: FloatArray) -> None:
@@ -78,7 +99,7 @@ def leading_components(rows: FloatArray, number: int = LEADING) -> FloatArray:
     >>> np.round(np.abs(leading_components(rows, 1)), 3).tolist()
     [[0.6], [0.8]]
     """
-    taken: FloatArray = rows[spread(len(rows), SAMPLE)]
+    taken: FloatArray = rows[spread(len(rows), SAMPLE)].astype(np.float64)
     return components(np.cov(taken, rowvar=False, bias=True).reshape(taken.shape[1], -1), number)[1]
 
 

@@ -9,7 +9,7 @@ from monitor.stats._comparison import Comparison
 from monitor.stats._discriminant import compare_by_discriminant
 from monitor.stats._features import Binned, Block, Features, Plain, Products, joined
 from monitor.stats._layout import Layout, lay_out, parts_of
-from monitor.stats._scaling import BOUND, LEADING, leading_components, same_columns, standardised
+from monitor.stats._scaling import BOUND, LEADING, leading_components, standardised
 
 SHARES = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])  # edges of a column's bins
 
@@ -42,37 +42,35 @@ def domain_classifier(
     """
     del rng
     layout = lay_out(len(reference), len(current), stretch, alike=True)
-    same_columns(reference, current)
-    features = table_features(_flagged(reference[layout.reference]), _flagged(current[layout.current]), layout)
-    return compare_by_discriminant(features, layout)
-
-
-def _flagged(rows: FloatArray) -> FloatArray:
-    """The rows with one column more: the share of their numbers that are missing."""
-    return np.column_stack([rows, 1.0 - np.isfinite(rows).mean(axis=1)])
+    return compare_by_discriminant(table_features(reference, current, layout), layout)
 
 
 def table_features(reference: FloatArray, current: FloatArray, layout: Layout) -> Features:
-    """The columns, their products and their bins.
+    """The columns and the share of them that is missing, their products and their bins.
 
     Args:
-        reference: the layout's rows of the reference, shape (N, d).
-        current: those of the window, shape (n, d).
-        layout: how they are cut.
+        reference: shape (N, d).
+        current: shape (n, d).
+        layout: which rows are compared, and how they are cut.
     """
-    before, after = standardised(reference, current)
-    rows = np.vstack([before, after])
-    own = rows
+    before, after = standardised(reference, current, layout, single=True)
+    gaps = standardised(_missing(reference), _missing(current), layout, single=True)
+    rows = np.vstack([np.hstack([before, gaps[0]]), np.hstack([after, gaps[1]])])
+    own, known = rows, len(before)
     if own.shape[1] > LEADING:
-        scores = rows @ leading_components(before)
-        spread = np.maximum(scores[: len(before)].std(axis=0), 1e-9)
-        own = np.clip(scores / spread, -BOUND, BOUND)
+        scores = rows @ leading_components(rows[:known]).astype(np.float32)
+        own = np.clip(scores / np.maximum(scores[:known].std(axis=0), 1e-9), -BOUND, BOUND)
     blocks: list[Block] = [Plain(own), Products(own)]
     if own is rows:
-        blocks.append(Binned(rows, [_edges(before[:, place]) for place in range(before.shape[1])]))
+        blocks.append(Binned(rows, [_edges(rows[:known, place]) for place in range(rows.shape[1])]))
     else:
         blocks.append(Plain(rows))
     return joined(blocks, parts_of(layout), kept=own.shape[1])
+
+
+def _missing(rows: FloatArray) -> FloatArray:
+    """The share of each row's numbers that are missing, shape (rows, 1)."""
+    return np.asarray(1.0 - np.isfinite(rows).mean(axis=1, keepdims=True))
 
 
 def _edges(values: FloatArray) -> FloatArray:

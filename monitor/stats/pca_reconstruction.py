@@ -47,7 +47,7 @@ def pca_reconstruction(
     """
     del rng
     layout = lay_out(len(reference), len(current), stretch)
-    before, after = standardised(reference[layout.reference], current[layout.current])
+    before, after = standardised(reference, current, layout)
     held, new = held_out_errors(before, after, layout)
     unit = max(float(held.std()), LEAST)
     stretches = np.array([held[place].mean() for place in layout.stretches]) / unit

@@ -46,7 +46,8 @@ def text_domain_classifier(
     ids = cut_evenly(len(reference), len(current)) if stretch is None else stretch
     before, after = reference[layout.reference], current[layout.current]
     described = describe_both(before, after, ids[layout.reference])
-    columns = np.vstack(standardised(*(_with_missing(side) for side in described)))
+    known, new = (_with_missing(side) for side in described)
+    columns = np.vstack(standardised(known, new))
     grams = Hashed(hashed_ngrams(np.concatenate([before, after])))
     return compare_by_discriminant(joined([Plain(columns), grams], parts_of(layout), kept=columns.shape[1]), layout)
 

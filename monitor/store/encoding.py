@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -42,10 +41,10 @@ class Layout:
                 self.sum_of[start : start + width] = np.arange(taken, taken + width)
                 taken += width
         self.sums = taken
-
-    def bounds(self) -> list[tuple[int, int]]:
-        """Where each column's whole numbers begin and end."""
-        return list(pairwise(self.starts.tolist()))
+        # By column its name, where its whole numbers begin and end, and where its sums begin, -1 if it has none.
+        bounds = list(pairwise(self.starts.tolist()))
+        first = [int(self.sum_of[start]) for start, _ in bounds]
+        self.columns = list(zip(self.names, bounds, first, strict=True))
 
 
 class Sum:
@@ -72,7 +71,8 @@ class Sum:
     def add(self, profile: Profile) -> None:
         """Add a profile."""
         self._add(profile.rows, profile.first, profile.last, profile.seasons)
-        for place, (name, (start, end)) in enumerate(zip(self.layout.names, self.layout.bounds(), strict=True)):
+        numeric, ends = [], []
+        for place, (name, (start, end), first) in enumerate(self.layout.columns):
             column = profile.columns.get(name)
             if column is None:
                 continue
@@ -80,12 +80,20 @@ class Sum:
             bins = end - BESIDES
             self.counts[start:bins] += column.counts
             self.counts[bins:end] += (column.missing, column.absent, column.unseen, *column.infinities)
-            if self.layout.numeric[place]:
-                first = self.layout.sum_of[start]
+            if first >= 0:
                 self.sums[first : first + bins - start] += column.sums
-                self.lows[place] = min(self.lows[place], column.low)
-                self.highs[place] = max(self.highs[place], column.high)
-                self._add_moments(np.array([place]), np.array([column.finite]), column.shift, column.squares)
+                numeric.append(place)
+                ends.append((column.low, column.high, column.finite, column.shift, column.squares))
+        self._add_ends(np.array(numeric, dtype=np.int64), np.array(ends, dtype=np.float64).reshape(-1, 5).T)
+
+    def merge(self, other: Sum) -> None:
+        """Add another sum on the same layout."""
+        self._add(other.rows, other.first, other.last, other.seasons)
+        self.held |= other.held
+        self.counts += other.counts
+        self.sums += other.sums
+        numeric = np.flatnonzero(other.held & self.layout.numeric)
+        self._add_ends(numeric, other._ends(numeric))
 
     def add_encoded(self, body: bytes) -> None:
         """Add a profile that is bytes."""
@@ -98,26 +106,30 @@ class Sum:
         summed = self.layout.sum_of[at]
         self.sums[summed[summed >= 0]] += np.frombuffer(sums, dtype=np.float64)
         numeric = np.flatnonzero(here & self.layout.numeric)
-        low, high, finite, shifts, squares = np.frombuffer(ends, dtype=np.float64).reshape(5, -1)
-        self.lows[numeric] = np.minimum(self.lows[numeric], low)
-        self.highs[numeric] = np.maximum(self.highs[numeric], high)
-        self._add_moments(numeric, finite.astype(np.int64), shifts, squares)
+        self._add_ends(numeric, np.frombuffer(ends, dtype=np.float64).reshape(5, -1))
 
-    def _add_moments(self, places: IntArray, finite: IntArray, shifts: Any, squares: Any) -> None:
-        """As `monitor.profile.column.added_moments`, of several columns."""
+    def _ends(self, places: IntArray) -> FloatArray:
+        found: FloatArray = np.vstack([self.lows, self.highs, self.finite, self.shifts, self.squares])[:, places]
+        return found
+
+    def _add_ends(self, places: IntArray, ends: FloatArray) -> None:
+        """Add the ends and moments of some columns; moments as `monitor.profile.column.added_moments` does."""
+        lows, highs, finite, shifts, squares = ends
+        self.lows[places] = np.minimum(self.lows[places], lows)
+        self.highs[places] = np.maximum(self.highs[places], highs)
         before = self.finite[places]
         with np.errstate(over="ignore", invalid="ignore"):
             apart = self.shifts[places] / np.maximum(before, 1) - shifts / np.maximum(finite, 1)
             between = apart * apart * (before / np.maximum(before + finite, 1) * finite)
             self.squares[places] += squares + np.where((before > 0) & (finite > 0), between, 0.0)
         self.shifts[places] += shifts
-        self.finite[places] += finite
+        self.finite[places] += finite.astype(np.int64)
 
     def encoded(self) -> bytes:
         """The sum as bytes."""
         at = np.flatnonzero(self.counts)
         counts, summed = self.counts[at], self.layout.sum_of[at]
-        numeric = self.held & self.layout.numeric
+        numeric = np.flatnonzero(self.held & self.layout.numeric)
         small = bool((counts < 2**32).all())
         return _encode(
             [
@@ -131,7 +143,7 @@ class Sum:
                 at.astype(np.uint16 if self.layout.length < 2**16 else np.uint32).tobytes(),
                 counts.astype(np.uint32 if small else np.int64).tobytes(),
                 self.sums[summed[summed >= 0]].tobytes(),
-                np.vstack([self.lows, self.highs, self.finite, self.shifts, self.squares])[:, numeric].tobytes(),
+                self._ends(numeric).tobytes(),
             ]
         )
 
@@ -140,14 +152,13 @@ class Sum:
         if not self.rows:
             return None
         columns = {}
-        for place, (name, (start, end)) in enumerate(zip(self.layout.names, self.layout.bounds(), strict=True)):
+        for place, (name, (start, end), first) in enumerate(self.layout.columns):
             if not self.held[place]:
                 continue
             bins = end - BESIDES
             missing, absent, unseen, *infinities = self.counts[bins:end].tolist()
             counts, sums = self.counts[start:bins].copy(), np.zeros(bins - start)
-            if self.layout.numeric[place]:
-                first = self.layout.sum_of[start]
+            if first >= 0:
                 sums = self.sums[first : first + bins - start].copy()
             shift, squares = float(self.shifts[place]), float(self.squares[place])
             low, high = float(self.lows[place]), float(self.highs[place])

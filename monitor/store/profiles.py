@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_new
 
 from monitor.profile import Bins, Profile, Reference
 from monitor.store.encoding import Layout, Sum
@@ -85,26 +86,38 @@ def advance(
     else:
         connection.execute(update(cursors).where(*_of(cursors, number, version, series)).values(seq=after))
     layout = Layout(bins)
-    for length in lengths(seconds):
-        together: dict[int, list[Profile]] = {}
-        for bucket, profile in fresh.items():
-            together.setdefault(bucket // length * length, []).append(profile)
-        for start, parts in together.items():
-            key = {"model_id": number, "version": version, "series": series, "seconds": length, "bucket": start}
-            _add(connection, key, layout, parts, now)
+    sums = {bucket: _sum_of(profile, layout) for bucket, profile in fresh.items()}
+    for length in lengths(seconds) if sums else ():
+        together: dict[int, list[Sum]] = {}
+        for bucket, held in sums.items():
+            together.setdefault(bucket // length * length, []).append(held)
+        _add(connection, (number, version, series, length), together, now)
 
 
-def _add(connection: Connection, key: Mapping[str, Any], layout: Layout, parts: list[Profile], now: float) -> None:
-    here = and_(*(profiles.c[name] == value for name, value in key.items()))
-    old = connection.execute(select(profiles.c.body).where(here)).scalar()
-    whole = Sum(layout)
-    for profile in parts:
-        whole.add(profile)
-    if old is None:
-        connection.execute(insert(profiles).values(**key, updated=now, body=whole.encoded()))
-    else:
-        whole.add_encoded(old)
-        connection.execute(update(profiles).where(here).values(updated=now, body=whole.encoded()))
+def _sum_of(profile: Profile, layout: Layout) -> Sum:
+    found = Sum(layout)
+    found.add(profile)
+    return found
+
+
+def _add(connection: Connection, key: tuple[int, str, str, int], together: Mapping[int, list[Sum]], now: float) -> None:
+    """Add sums to what is kept of stretches of one length, by their starts."""
+    number, version, series, length = key
+    of = (*_of(profiles, number, version, series), profiles.c.seconds == length)
+    query = select(profiles.c.bucket, profiles.c.body).where(*of, profiles.c.bucket.in_(together))
+    kept = {row.bucket: row.body for row in connection.execute(query)}
+    rows = []
+    for start, parts in together.items():
+        whole = Sum(parts[0].layout)
+        for part in parts:
+            whole.merge(part)
+        if start in kept:
+            whole.add_encoded(kept[start])
+        about = {"model_id": number, "version": version, "series": series, "seconds": length, "bucket": start}
+        rows.append({**about, "updated": now, "body": whole.encoded()})
+    adding = insert_new(profiles)
+    changed = {name: adding.excluded[name] for name in ("updated", "body")}
+    connection.execute(adding.on_conflict_do_update(index_elements=profiles.primary_key, set_=changed), rows)
 
 
 def read_buckets(

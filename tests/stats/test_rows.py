@@ -28,6 +28,7 @@ from monitor.stats._column import compare_column
 from monitor.stats._comparison import Comparison, CubeRoot, Kolmogorov, SquaredGamma, Student, TwoThirds
 from monitor.stats._discriminant import Learner
 from monitor.stats._encoding import WIDTH, encode_table
+from monitor.stats._features import Binned, Plain, Products
 from monitor.stats._layout import FOLDS, MOST_STRETCHES, cut_evenly, lay_out, parts_of
 from monitor.stats._sampling import number_stretches, pick_stretches, windows_of
 from monitor.stats._scaling import standardised
@@ -35,7 +36,7 @@ from monitor.stats._text import hashed_ngrams, text_descriptors
 from monitor.stats.domain_classifier import domain_classifier, table_features
 from monitor.stats.mmd import Blocks, Fourier, mmd
 from monitor.stats.pca_reconstruction import pca_reconstruction
-from monitor.stats.text_domain_classifier import text_domain_classifier
+from monitor.stats.text_domain_classifier import Hashed, text_domain_classifier
 
 OF_NUMBERS = {"domain_classifier": domain_classifier, "pca_reconstruction": pca_reconstruction, "mmd": mmd}
 of_numbers = pytest.mark.parametrize("name", OF_NUMBERS)
@@ -73,10 +74,8 @@ def test_the_auc_is_that_of_scikit_learn_on_the_scores_of_rows_it_has_not_learne
     rng = random(1)
     before, after = table(3000, rng), table(400, rng) + 0.1
     layout = lay_out(3000, 400, alike=True)
-    flagged = [
-        np.hstack([side, np.zeros((len(side), 1))]) for side in (before[layout.reference], after[layout.current])
-    ]
-    folds = Learner(table_features(*flagged, layout), layout).out_of_fold(len(layout.lengths))
+    features = table_features(before, after, layout)
+    folds = Learner(features, layout).out_of_fold(len(layout.lengths))
     scores = [
         roc_auc_score(
             np.repeat([1, 0], [len(f.target), sum(map(len, f.others))]), np.concatenate([f.target, *f.others])
@@ -85,7 +84,6 @@ def test_the_auc_is_that_of_scikit_learn_on_the_scores_of_rows_it_has_not_learne
     ]
     assert domain_classifier(before, after, rng).value == pytest.approx(np.mean(scores), abs=1e-12)
     # Nothing of the rows that are scored has a part in what is learned: neither of the window nor of the others.
-    features = table_features(*flagged, layout)
     learned = [Learner(features, layout)._weighed(len(layout.lengths), fold) for fold in range(FOLDS)]
     for fold in range(FOLDS):
         other = features.sums.copy()
@@ -184,6 +182,21 @@ def test_students_predictive_tail_is_scipys() -> None:
     assert SquaredGamma(1e-5, 1e-3, 0.7).p_value(0.07) == pytest.approx(gamma.sf(0.07**2), rel=1e-9)
 
 
+def test_what_is_known_of_features_without_holding_them_is_what_their_columns_say() -> None:
+    rng = random(28)
+    rows, bounds = rng.standard_normal((90, 5)), np.array([0, 20, 50, 90])
+    edges = [np.array([-1.0, 0.0, 1.0]), np.empty(0), np.array([0.5]), np.array([-0.3, 0.3]), np.empty(0)]
+    texts = objects(["a ship", "at sea", None, "a ship at sea", "ahoy"] * 18)
+    for block in (Plain(rows), Products(rows), Binned(rows, edges), Hashed(hashed_ngrams(texts))):
+        sums, (squares, fourths) = block.sums(bounds), block.moments()
+        columns = block.columns(np.arange(sums.shape[1]))
+        assert np.add.reduceat(columns, bounds[:-1]) == pytest.approx(sums, rel=1e-5, abs=1e-6)
+        assert (columns**2).sum(axis=0) == pytest.approx(squares, rel=1e-5, abs=1e-6)
+        assert (columns**4).sum(axis=0) == pytest.approx(fourths, rel=1e-5, abs=1e-6)
+        some_places = np.array([0, 2])
+        assert np.array_equal(block.columns(some_places), columns[:, some_places])
+
+
 # --- unchanged data ---------------------------------------------------------------------------------------------------
 
 
@@ -209,17 +222,18 @@ def test_p_values_on_unchanged_rows_are_not_too_small(name: str, rho: float) -> 
 @of_numbers
 def test_a_reference_that_is_restless_from_window_to_window_finds_no_drift_in_one_more_of_these(name: str) -> None:
     rng, found = random(7), []
-    for _ in range(60):
-        day = np.repeat(np.arange(12), 150)
-        spread = np.exp(0.3 * rng.standard_normal((13, 1)))
-        before = rng.standard_normal((1800, 6)) * spread[day] + 0.5 * rng.standard_normal((12, 6))[day]
-        after = rng.standard_normal((900, 6)) * spread[12] + 0.5 * rng.standard_normal(6)
+    for _ in range(150):
+        day = np.repeat(np.arange(12), 60)
+        spread = np.exp(0.4 * rng.standard_normal((13, 1)))
+        before = rng.standard_normal((720, 6)) * spread[day] + 0.5 * rng.standard_normal((12, 6))[day]
+        after = rng.standard_normal((360, 6)) * spread[12] + 0.5 * rng.standard_normal(6)
         found.append(OF_NUMBERS[name](before, after, rng, day).p_value)
-    for level in (0.1, 0.01):
+    for level in (0.1, 0.01, 1e-3):
         assert at_most(sum(p <= level for p in found), len(found), level)
     # Where each day is like the others, the same shift is beyond doubt.
     shift = np.array([0.9, -0.9, 0.6, 0.6, -0.3, 0.0])
     before, after = rng.standard_normal((1800, 6)), rng.standard_normal((900, 6)) + shift
+    day = np.repeat(np.arange(12), 150)
     if name != "pca_reconstruction":
         assert OF_NUMBERS[name](before, after, rng, day).p_value < 1e-4
 
@@ -243,7 +257,7 @@ def test_a_category_of_a_few_rows_is_not_learned_from() -> None:
     for _ in range(5):
         rare = rng.random((2400, 60)) < 1 / 2000
         layout = lay_out(2000, 400, alike=True)
-        features = table_features(rare[:2000][layout.reference] * 1.0, rare[2000:][layout.current] * 1.0, layout)
+        features = table_features(rare[:2000] * 1.0, rare[2000:] * 1.0, layout)
         learner = Learner(features, layout)
         screened += [len(learner._weighed(target, 0)[0]) - features.kept for target in range(len(layout.targets))]
     assert np.mean(screened) < 0.5
