@@ -113,7 +113,7 @@ RULES: tuple[Rule, ...] = (
         severity=Severity.WARNING,
         for_seconds=6 * HOUR,
         summary="{model}: too little evidence to judge many columns at once",
-        description="{app}: the multivariate drift of {model} is unknown. Do its predictions arrive, and are there enough of them?",
+        description="{app}: the drift of many columns of {model} is unknown. Do its predictions arrive, and are they enough?",
     ),
     Rule(
         name="ModelFeatureDriftNoData",
