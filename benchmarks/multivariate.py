@@ -1,6 +1,6 @@
 """Statistics of rows: false alarms on unchanged rows, what they find and how long they take, beside gradient boosting's AUC.
 
-Prints three tables. `--quick` takes about a minute, all of it about five. One thread, as in the child process that judges.
+Prints three tables. `--quick` takes about two minutes, all of it about ten. One thread, as in the child process that judges.
 """
 
 from __future__ import annotations
@@ -140,11 +140,11 @@ def main() -> None:
     parts = {
         "Unchanged rows": (
             ["statistic", "ρ", "rows", *(f"p ≤ {level:g}" for level in LEVELS), "least p"],
-            false_alarms(100 if quick else 1000),
+            false_alarms(40 if quick else 400),
         ),
         f"What is found at p ≤ {LEVEL:g}, of 10,000 and 2,000 rows": (
             ["change", "AUC", "AUC of boosting", "found by the classifier", "found by PCA"],
-            power(3 if quick else 20),
+            power(2 if quick else 10),
         ),
         "Seconds for 10,000 and 10,000 rows": (["statistic", "columns", "seconds"], speed()),
     }

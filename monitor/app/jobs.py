@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from monitor.source import SourceError
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference, reference_key
 from monitor.source.ingest import IngestSource
-from monitor.store import Store, StoreError, events, watch
+from monitor.store import Store, StoreError, events, open_for_reading, watch
 from monitor.store.profiles import expire_profiles, load_reference, save_reference
 from monitor.windows import bucket_seconds, newest_due, newest_matured, window_seconds
 
@@ -141,16 +142,32 @@ class AppLook:
 
 
 def judge_files(
-    app: str, model: Model, directory: Path, window: Window, matured: Window, now: float
-) -> list[CheckResult]:
-    """Judge a model whose predictions are files; runs in a child process."""
-    source = registry.load("source", model.predictions.type).open_source(
-        model.predictions, model.labels, model, directory
-    )
-    references = References(
-        lambda version: read_reference(model, version, directory, source, now=now), directory=directory
-    )
-    return judge_model(app, model, window, source, references, now=now, matured=matured)
+    app: str, model: Model, directory: Path, data_dir: Path, window: Window, matured: Window, now: float
+) -> tuple[list[CheckResult], list[Reference]]:
+    """Judge a model whose predictions are files; runs in a child process.
+
+    Returns:
+        The results, and the references that the store does not keep yet: reading one costs more than judging a window.
+    """
+    source = open_events(app, model, directory, data_dir)
+    read: dict[str, Reference] = {}
+    with closing(open_for_reading(data_dir)) as store:
+
+        def look_up(version: str) -> Reference | None:
+            found = reference_key(model, version, directory)
+            if found is None or found[0] in read:
+                return None if found is None else read[found[0]]
+            with store.read() as connection:
+                number = events.find_model(connection, app, model.name)
+                kept = None if number is None else load_reference(connection, number, found[0], stretches=True)
+            if kept is None:
+                kept = read_reference(model, version, directory, source, now=now)
+                assert kept is not None  # it has a key
+                read[found[0]] = kept
+            return kept
+
+        references = References(look_up, directory=directory)
+        return judge_model(app, model, window, source, references, now=now, matured=matured), list(read.values())
 
 
 def read_in_child(
@@ -209,7 +226,7 @@ class ModelJudgement:
         mature = self.model.labels.mature if self.model.labels else 0.0
         matured = newest_matured(self.model.windows, now, mature)
         if registry.load("source", self.model.predictions.type).HEAVY:
-            return in_child(judge_files, self.app, self.model, self.directory, window, matured, now)
+            return self._judge_files(window, matured, now)
         store = self.results.store
         source = IngestSource(store, self.app, self.model.name, bucket_seconds=bucket_seconds(self.model.windows))
         references = References(self._reference, self._calibrations, self.directory)
@@ -221,6 +238,21 @@ class ModelJudgement:
             known = (dict(references.found), references.failures, references.missing)
             judged += self._heavily(window, matured, now, known)
         return judged
+
+    def _judge_files(self, window: Window, matured: Window, now: float) -> list[CheckResult]:
+        judged, read = in_child(judge_files, self.app, self.model, self.directory, self.data_dir, window, matured, now)
+        for reference in read:
+            self._keep(reference)
+        return judged
+
+    def _keep(self, reference: Reference) -> None:
+        """Keep a reference in the store: its bins stay what they are, and it is not read again."""
+        now = self.results.now()
+
+        def change(connection: Connection) -> None:
+            save_reference(connection, events.model_id(connection, self.app, self.model.name), reference, now)
+
+        self.results.store.write(change)
 
     def _heavily(self, window: Window, matured: Window, now: float, known: Known) -> list[CheckResult]:
         """The checks that are heavy, in a child; if it dies, they alone have failed."""
@@ -250,8 +282,7 @@ class ModelJudgement:
                 now = self.results.now()
                 reference = in_child(read_in_child, self.app, self.model, version, self.directory, self.data_dir, now)
                 assert reference is not None  # it has a key
-                kept = reference
-                self.results.store.write(lambda c: save_reference(c, number, kept, now))
+                self._keep(reference)
             self._references[key] = reference
         return self._references[key]
 

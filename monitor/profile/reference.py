@@ -19,11 +19,11 @@ from monitor.profile.stretches import (
     FEWEST_ROWS,
     MOST,
     Cutter,
-    Places,
     Seasons,
     Stretches,
     stretch_seconds,
 )
+from monitor.profile.tallies import Places
 from monitor.records import Coded, Column, ColumnKind, EventBatch, FloatArray, NoData, ObjectArray, Role
 
 BINNED = frozenset({ColumnKind.NUMERIC, ColumnKind.CATEGORICAL})

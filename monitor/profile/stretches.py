@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.profile.bins import Bins, NumericBins
 from monitor.profile.column import Profile, binned, profile_batch
 from monitor.profile.seasons import SIZES, cells_of
+from monitor.profile.tallies import Places, Tally, grown, tallied
 from monitor.records import Coded, EventBatch, FloatArray, IntArray, ObjectArray
 
 ENOUGH = 200  # so many stretches tell the restlessness of a reference well
@@ -82,36 +82,6 @@ def stretch_seconds(size: float, span: float) -> float:
     return min(float(unit), size)
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where each row of a batch belongs: its stretch (-1: to none that is kept) and its cell of the season, shape (n,).
-
-    No cells where nothing is matched by season.
-    """
-
-    stretches: NDArray[np.signedinteger[Any]]
-    cells: NDArray[np.signedinteger[Any]] | None = None
-
-    def __len__(self) -> int:
-        return len(self.stretches)
-
-    def __getitem__(self, rows: Any) -> Places:
-        return Places(self.stretches[rows], None if self.cells is None else self.cells[rows])
-
-    @classmethod
-    def joined(cls, parts: Sequence[Places]) -> Places:
-        """Several batches one after the other."""
-        cells = [part.cells for part in parts if part.cells is not None]
-        return cls(np.concatenate([part.stretches for part in parts]), np.concatenate(cells) if cells else None)
-
-    def runs(self) -> IntArray:
-        """Where rows of another stretch or cell begin, the first row and the end included."""
-        changes = self.stretches[1:] != self.stretches[:-1]
-        if self.cells is not None:
-            changes |= self.cells[1:] != self.cells[:-1]
-        return np.concatenate([[0], np.flatnonzero(changes) + 1, [len(self)]]).astype(np.int64)
-
-
 class Cutter:
     """Cuts rows that come in batches, in any order, into stretches.
 
@@ -143,7 +113,7 @@ class Cutter:
         self._index: dict[int, int] = {}  # stretch → its row in the tallies, in order of appearance
         self._rows = np.zeros((0, max(self._cells, 1)), dtype=np.int64)
         self._cell_rows = np.zeros(self._cells, dtype=np.int64)
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: dict[str, Tally] = {}
 
     def add(self, batch: EventBatch) -> None:
         """Take a batch in, with the columns that it holds."""
@@ -171,21 +141,21 @@ class Cutter:
         stretches = np.where(kept, self._known(found, kept), -1)
         small = np.int16 if max(len(self._index), self._cells) < 2**15 else np.int32
         if not self.match:
-            self._rows += _tally(stretches[kept], self._rows.shape)
+            self._rows += tallied(stretches[kept], self._rows.shape)
             return Places(stretches.astype(small))
         cells = np.full(len(times), -1, dtype=np.int64)
         cells[timed] = cells_of(times[timed], self.match)
         self._cell_rows += np.bincount(cells[timed], minlength=self._cells)
         # Cut by rows, one without a time has its stretch, and no cell.
         known = kept & timed
-        self._rows += _tally(stretches[known] * self._cells + cells[known], self._rows.shape)
+        self._rows += tallied(stretches[known] * self._cells + cells[known], self._rows.shape)
         return Places(stretches.astype(small), cells.astype(small))
 
     def _known(self, found: IntArray, kept: Any) -> IntArray:
         """The rows of the tallies for these stretches, and room for those that are new."""
         different = np.unique(found[kept])
         rows = [self._index.setdefault(place, len(self._index)) for place in different.tolist()]
-        self._rows = _grown(self._rows, len(self._index))
+        self._rows = grown(self._rows, len(self._index))
         if not rows:
             return np.zeros(len(found), dtype=np.int64)
         nearest = np.minimum(np.searchsorted(different, found), len(rows) - 1)
@@ -212,7 +182,7 @@ class Cutter:
         stretch = -1
         if not self.seconds or place % self.every == 0:
             stretch = self._index.setdefault(place, len(self._index))
-            self._rows = _grown(self._rows, len(self._index))
+            self._rows = grown(self._rows, len(self._index))
             self._rows[stretch, cell if self.match else 0] += profile.rows
         if self.match:
             self._cell_rows[cell] += profile.rows
@@ -221,9 +191,9 @@ class Cutter:
                 rows = np.append(column.counts, [column.missing, column.unseen])
                 self._tally_of(name).add(stretch, cell, rows, column.sums)
 
-    def _tally_of(self, name: str) -> _Tally:
+    def _tally_of(self, name: str) -> Tally:
         if name not in self._tallies:
-            self._tallies[name] = _Tally(self.bins[name], self._cells)
+            self._tallies[name] = Tally(self.bins[name], self._cells)
         self._tallies[name].grow(len(self._index))
         return self._tallies[name]
 
@@ -256,61 +226,3 @@ class Cutter:
         tallies = {name: self._tally_of(name) for name in self.bins}
         counts = {name: tally.seasons for name, tally in tallies.items() if tally.seasons is not None}
         return Seasons(self._cell_rows, counts)
-
-
-class _Tally:
-    """What is counted of one column: by stretch, and by cell of the season."""
-
-    def __init__(self, bins: Bins, cells: int) -> None:
-        width = len(bins) + 2
-        self.counts = np.zeros((0, width), dtype=np.int64)
-        self.sums = np.zeros((0, len(bins))) if isinstance(bins, NumericBins) else None
-        self.seasons = np.zeros((cells, width), dtype=np.int64) if cells else None
-
-    def grow(self, stretches: int) -> None:
-        self.counts = _grown(self.counts, stretches)
-        if self.sums is not None:
-            self.sums = _grown(self.sums, stretches)
-
-    def add(self, stretch: int, cell: int, rows: IntArray, sums: FloatArray) -> None:
-        if stretch >= 0:
-            self.counts[stretch] += rows
-            if self.sums is not None:
-                self.sums[stretch] += sums
-        if self.seasons is not None and cell >= 0:
-            self.seasons[cell] += rows
-
-    def add_rows(self, places: Places, values: Any, bins: Bins) -> None:
-        slots, width = _slots(values, bins), len(bins) + 2
-        kept = places.stretches >= 0
-        stretches = places.stretches[kept].astype(np.int64)
-        self.counts += _tally(stretches * width + slots[kept], self.counts.shape)
-        if self.seasons is not None and places.cells is not None:
-            timed = places.cells >= 0
-            self.seasons += _tally(places.cells[timed].astype(np.int64) * width + slots[timed], self.seasons.shape)
-        if self.sums is not None:
-            finite = np.isfinite(values[kept])
-            keys = stretches[finite] * len(bins) + slots[kept][finite]
-            self.sums += _tally(keys, self.sums.shape, values[kept][finite])
-
-
-def _slots(values: Any, bins: Bins) -> IntArray:
-    """The bin of every row; behind the bins, one place for those missing and one for those unseen."""
-    if isinstance(bins, NumericBins):
-        numbers = np.asarray(values, dtype=np.float64)
-        return np.where(np.isnan(numbers), len(bins), bins.place(numbers))
-    index: dict[str | None, int] = {name: place for place, name in enumerate(bins.categories)}
-    other = len(bins) - 1 if bins.has_rest else len(bins) + 1
-    names = [*values.names, None] if isinstance(values, Coded) else values.tolist()
-    slots = np.array([len(bins) if name is None else index.get(name, other) for name in names], dtype=np.int64)
-    return slots[values.codes] if isinstance(values, Coded) else slots
-
-
-def _tally(keys: IntArray, shape: tuple[int, ...], weights: FloatArray | None = None) -> Any:
-    return np.bincount(keys, weights, minlength=shape[0] * shape[1]).reshape(shape)
-
-
-def _grown(table: Any, rows: int) -> Any:
-    if len(table) >= rows:
-        return table
-    return np.concatenate([table, np.zeros((rows - len(table), *table.shape[1:]), table.dtype)])

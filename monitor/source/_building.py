@@ -14,7 +14,7 @@ import numpy as np
 
 from monitor.config import Model
 from monitor.profile.reference import BINNED, Chunk, Chunks, ReferenceBuilder
-from monitor.profile.stretches import Places
+from monitor.profile.tallies import Places
 from monitor.records import Column
 from monitor.source._arrow import array_of, floats
 from monitor.source._columns import has_classes, written_name

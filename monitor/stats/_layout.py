@@ -111,12 +111,12 @@ def block_means(values: FloatArray, blocks: int) -> FloatArray:
 
 
 def blocks_of(rows: int) -> int:
-    """Into how many blocks a window is cut: each of 25 rows or more, four to sixteen of them.
+    """Into how many blocks a window is cut: of twelve rows or more, but eight to sixteen of them.
 
-    >>> blocks_of(40), blocks_of(200), blocks_of(5000)
-    (4, 8, 16)
+    >>> blocks_of(40), blocks_of(120), blocks_of(5000)
+    (8, 10, 16)
     """
-    return min(max(rows // 25, 4), 16)
+    return min(max(rows // 12, 8), 16)
 
 
 def parts_of(layout: Layout) -> IntArray:

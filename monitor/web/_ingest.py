@@ -18,7 +18,7 @@ VALUES = 1_500_000  # a body of nothing but commas would take a hundred times it
 ID_CHARACTERS = 256
 LATEST = 4102444800.0  # 2100: beyond it, it is milliseconds taken for seconds
 
-Scalar = float | int | str | bool | None
+Scalar = float | int | str | bool | list[float] | None  # a list is a vector, such as an embedding
 Kind = Literal["predictions", "labels"]
 
 
