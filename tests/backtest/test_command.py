@@ -180,7 +180,7 @@ def test_progress_is_one_line_that_is_gone_at_the_end(config: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    write_history(tmp_path, [1.0] * 2000)
+    write_history(tmp_path, [1.0] * 30_000)  # long enough not to end by itself first
     config = write_config(tmp_path, files_model())
     result = tmp_path / "result.json"
     terminal = Terminal("-c", config, "--format", "json", "--output", result, "--openmetrics", tmp_path / "series.txt")
