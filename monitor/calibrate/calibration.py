@@ -12,17 +12,21 @@ import numpy as np
 from monitor.calibrate.resampling import Resampled, resample
 from monitor.calibrate.restlessness import SHORT, Restlessness, restlessness
 from monitor.calibrate.significance import (
-    combined_p_value,
     contrast_scores,
     contrast_statistic,
     g_statistic,
+    parts_of_level,
     share_p_value,
 )
-from monitor.calibrate.tails import kolmogorov_tail
+from monitor.calibrate.tails import (
+    contrast_critical,
+    contrast_tail,
+    kolmogorov_tail,
+    weighted_chi_square_critical,
+    weighted_chi_square_tail,
+)
 from monitor.profile import NumericBins, Reference, Stretches, group_counts
 from monitor.records import FloatArray, Statistic
-
-FEWEST_REFERENCE_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,42 +158,68 @@ def significance(
     wide_reference, wide_current = _padded(reference, width), _padded(current, width)
     g = g_statistic(wide_reference, wide_current)
     rests = [calibration.columns[name] for name in names]
-    rows = wide_current.sum(axis=1)
-    weights = _weights(rests, wide_reference, wide_current, rows)
+    weights = _weights(rests, wide_reference, wide_current, wide_current.sum(axis=1))
     freedom = np.array([rest.freedom for rest in rests])
     contrasts, contrast_freedom = _contrasts(calibration, names, wide_reference, wide_current, width)
     shares = _shares(rests, reference, current)
-
-    def p_values(factor: FloatArray) -> FloatArray:
-        # The logarithm of an exact p-value is, like a chi-square, about proportional to the square of the effect.
-        others = shares ** factor[:, None]
-        return combined_p_value(g * factor, weights, freedom, contrasts * factor[:, None], contrast_freedom, others)
-
-    found = p_values(np.ones(len(names)))
+    tails = [
+        weighted_chi_square_tail(weights, freedom, g)[:, None],
+        contrast_tail(contrasts, contrast_freedom),
+        shares,
+    ]
+    parts = parts_of_level(contrasts)
+    # The smallest p-value counts, in units of its part of the level (Bonferroni): no test is free.
+    weighed = np.concatenate(tails, axis=1) / np.maximum(parts, 1e-300)
+    p_values = np.minimum(weighed.min(axis=1), 1.0)
     if level is None:
         unknown = np.full(len(names), np.nan)
-        return Significance(found, unknown, unknown)
-    moved = (g > 1e-9) | (shares < 1).any(axis=1) | (np.nan_to_num(contrasts).max(axis=1, initial=0.0) > 1e-9)
-    shrink = _solve(p_values, found, level)
+        return Significance(p_values, unknown, unknown)
+    critical = _critical(weights, freedom, level * parts[:, 0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = [
+            (critical / np.where(g > 1e-9, g, 0.0))[:, None],
+            _critical_contrasts(contrast_freedom, level * parts[:, 1:-2]) / np.where(contrasts > 1e-9, contrasts, 0.0),
+            # The logarithm of an exact p-value is, like a chi-square, about proportional to the square of the effect.
+            np.log(level * parts[:, -2:]) / np.log(shares),
+        ]
+    shrink = np.abs(np.nan_to_num(np.concatenate(needed, axis=1), nan=np.inf)).min(axis=1)
+    return Significance(p_values, np.where(np.isfinite(shrink), shrink, np.nan), critical)
 
-    critical = _critical(weights.tobytes(), freedom.tobytes(), len(names), (~np.isnan(contrasts)).tobytes(), level)
-    return Significance(found, np.where(moved, shrink, np.nan), critical)
+
+class _Critical:
+    """Critical values of G, kept: they are the same for every window as long as its rows change no weight."""
+
+    def __init__(self, kept: int = 4096) -> None:
+        self._kept = kept
+        self._found: dict[tuple[bytes, float, float], float] = {}
+
+    def __call__(self, weights: FloatArray, freedom: FloatArray, level: FloatArray) -> FloatArray:
+        """By column, for weights of shape (f, k)."""
+        keys = [(row.tobytes(), nu, part) for row, nu, part in zip(weights, freedom, level, strict=True)]
+        found = [self._found.get(key) for key in keys]
+        new = [place for place, value in enumerate(found) if value is None]
+        if new:
+            solved = weighted_chi_square_critical(weights[new], freedom[new], level[new])
+            if len(self._found) + len(new) > self._kept:
+                self._found = {}
+            self._found.update(zip([keys[place] for place in new], solved.tolist(), strict=True))
+            for place, value in zip(new, solved.tolist(), strict=True):
+                found[place] = value
+        return np.array(found, dtype=np.float64)
 
 
-@lru_cache(maxsize=256)
-def _critical(weights: bytes, freedom: bytes, columns: int, contrasts: bytes, level: float) -> FloatArray:
-    """The critical value of G where it alone tells; the same for every window, as long as its rows change no weight."""
-    wide, per_column = np.frombuffer(weights).reshape(columns, -1), np.frombuffer(freedom)
-    held = np.frombuffer(contrasts, dtype=bool).reshape(columns, -1)
-    quiet, none = np.where(held, 0.0, np.nan), np.ones((columns, 2))
-    sums = wide.sum(axis=1)
+_critical = _Critical()
 
-    def p_values(factor: FloatArray) -> FloatArray:
-        return combined_p_value(sums * factor, wide, per_column, quiet, np.ones_like(quiet), none)
 
-    found: FloatArray = sums * _solve(p_values, p_values(np.ones(columns)), level)
-    found.flags.writeable = False
-    return found
+@lru_cache(maxsize=1024)
+def _critical_contrast(freedom: float, level: float) -> float:
+    return float(contrast_critical(np.array([freedom]), np.array([level]))[0])
+
+
+def _critical_contrasts(freedom: FloatArray, level: FloatArray) -> FloatArray:
+    pairs = zip(freedom.ravel().tolist(), level.ravel().tolist(), strict=True)
+    found = [_critical_contrast(nu, part) if part > 0 else np.nan for nu, part in pairs]
+    return np.array(found, dtype=np.float64).reshape(freedom.shape)
 
 
 def _padded(vectors: Sequence[FloatArray], width: int) -> FloatArray:
@@ -204,12 +234,18 @@ def _weights(rests: Sequence[Restlessness], reference: FloatArray, current: Floa
     wide = np.zeros_like(current)
     new = ((reference == 0) & (current > 0)).sum(axis=1)
     for row, rest in enumerate(rests):
-        grown = 1 + (rest.weights - 1) * max(1.0, rows[row] / rest.rows)
+        grown = 1 + (rest.weights - 1) * _growth(rows[row], rest)
         held = grown[: wide.shape[1]]
         wide[row, : len(held)] = held
         extra = min(int(new[row]), wide.shape[1] - len(held))
         wide[row, len(held) : len(held) + extra] = 1.0
     return wide
+
+
+def _growth(rows: float, rest: Restlessness) -> float:
+    """What differs between windows counts in proportion to their rows; in steps of 2 % upwards, so that critical values stay."""
+    ratio = rows / rest.rows
+    return 1.02 ** math.ceil(math.log(ratio) / math.log(1.02)) if ratio > 1 else 1.0
 
 
 def _contrasts(
@@ -223,8 +259,7 @@ def _contrasts(
         found = contrast_statistic(reference[has], current[has], scores)
         for row, value in zip(has, found, strict=True):
             rest = calibration.columns[names[row]]
-            growth = max(1.0, current[row].sum() / rest.rows)
-            values[row, place] = value / (1 + (rest.contrasts[place] - 1) * growth)
+            values[row, place] = value / (1 + (rest.contrasts[place] - 1) * _growth(current[row].sum(), rest))
             freedom[row, place] = rest.contrast_freedom[place]
     return values, freedom
 
@@ -243,35 +278,6 @@ def _shares(
         for r in rests
     ]
     return share_p_value(before, after, n_before, n_after, np.array(rest))
-
-
-def _solve(p_values: object, at_one: FloatArray, level: float) -> FloatArray:
-    """The factor at which falling p-values cross a level: log p is nearly linear in it, so the secant is quick."""
-    assert callable(p_values)
-    goal = math.log(level)
-    low, high = np.zeros_like(at_one), np.ones_like(at_one)
-    f_low, f_high = np.full_like(at_one, -goal), np.log(np.maximum(at_one, 1e-300)) - goal
-    for _ in range(40):
-        open_ = f_high > 0
-        if not open_.any():
-            break
-        low, f_low = np.where(open_, high, low), np.where(open_, f_high, f_low)
-        high = np.where(open_, high * 4, high)
-        f_high = np.where(open_, np.log(np.maximum(p_values(high), 1e-300)) - goal, f_high)
-        if high.max() > 1e12:
-            break
-    middle = high
-    for _ in range(40):
-        middle = np.clip(high - f_high * (high - low) / np.where(f_high != f_low, f_high - f_low, -1.0), low, high)
-        # Bisecting now and then, so that no end of the bracket stays for ever.
-        f_middle = np.log(np.maximum(p_values(middle), 1e-300)) - goal
-        if np.all((np.abs(f_middle) < 1e-4) | (high - low <= 1e-12 * high)):
-            return middle
-        above = f_middle > 0
-        f_high = np.where(above, f_high * 0.5, f_middle)
-        f_low = np.where(above, f_middle, f_low * 0.5)
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return middle
 
 
 def kolmogorov_evidence(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monitor.calibrate.significance import g_statistic
 from monitor.records import FloatArray, IntArray
 
 FEWEST = 4  # with fewer stretches than that a variance is not told at all
@@ -75,8 +76,11 @@ def restlessness(
         inflations.append(max(row.contrasts[place], 1.0))
         freedoms.append(max(row.batches - 1.0, LEAST_FREEDOM))
     window_level = chosen.size == parts and parts > 0
+    # Far from the reference G grows more slowly than the squares that the λ come from. What whole windows have shown of it
+    # counts; of shorter batches it does not carry over, for their average lies nearer.
+    bend = chosen.bend if window_level and expected is None else 1.0
     return Restlessness(
-        np.maximum(chosen.weights, 1.0),
+        np.maximum(chosen.weights * bend, 1.0),
         max(chosen.freedom, LEAST_FREEDOM),
         np.array(inflations),
         np.array(freedoms),
@@ -87,7 +91,7 @@ def restlessness(
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """What batches of `size` stretches tell."""
+    """What batches of `size` stretches tell; `bend` is their mean G over the mean of the squares that it is near to."""
 
     size: int
     batches: int
@@ -96,6 +100,7 @@ class _Level:
     mean: float
     freedom: float
     contrasts: FloatArray
+    bend: float
 
 
 def _shortest(levels: list[tuple[float, float]]) -> int:
@@ -139,9 +144,10 @@ def _level(
     directions = float((floored**2).sum() ** 2 / (floored**4).sum())
     spread = np.maximum((whole * (scores - (scores @ whole)[:, None]) ** 2).sum(axis=1), 1e-300)
     contrasts = ((share @ scores.T) ** 2).mean(axis=0) / spread
-    return _Level(
-        size, batches, float(rows.mean()), eigenvalues, float(eigenvalues.mean()), (batches - 1) * directions, contrasts
-    )
+    squares = float((scaled**2).sum())
+    bend = min(float(g_statistic(counts.sum(axis=0) - counts, counts).sum()) / squares, 1.0) if squares > 0 else 1.0
+    mean, freedom = float(eigenvalues.mean()), (batches - 1) * directions
+    return _Level(size, batches, float(rows.mean()), eigenvalues, mean, freedom, contrasts, bend)
 
 
 def _shrunk(eigenvalues: FloatArray, samples: int) -> FloatArray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from monitor.calibrate.special import beta_distribution, normal_quantile
-from monitor.calibrate.tails import weighted_chi_square_tail
 from monitor.records import FloatArray, IntArray
 
 Counts = FloatArray | IntArray
@@ -131,29 +130,17 @@ def share_p_value(
     return np.where((reference + current > 0) & (n_reference > 0) & (n_current > 0), p, 1.0)
 
 
-def combined_p_value(
-    g: FloatArray,
-    weights: FloatArray,
-    freedom: FloatArray,
-    contrasts: FloatArray,
-    contrast_freedom: FloatArray,
-    others: FloatArray,
-) -> FloatArray:
-    """The smallest of the p-values of the G-test, of the contrasts and of further tests, times their number (Bonferroni).
+def parts_of_level(contrasts: FloatArray) -> FloatArray:
+    """How a significance level is divided over the G-test, the contrasts, and the rows missing and unseen; rows add up to 1.
+
+    The tests of the rows missing and unseen get little: their exact p-values fall by orders of magnitude with each further row.
 
     Args:
-        g: of the G-test, shape (f,).
-        weights: λ, shape (f, k); zeros are padding.
-        freedom: of the λ, shape (f,).
-        contrasts: each over its inflation, shape (f, c); NaN where a column has none.
-        contrast_freedom: of these inflations, shape (f, c).
-        others: p-values of further tests, shape (f, o).
+        contrasts: level and spread, shape (f, c), c 0 or 2; NaN where a column has none.
+
+    Returns:
+        Shape (f, 1 + c + 2).
     """
-    whole = weighted_chi_square_tail(weights, freedom, g)
-    ones = np.ones((*contrasts.shape, 1))
-    single = weighted_chi_square_tail(ones, contrast_freedom, np.nan_to_num(contrasts))
-    single = np.where(np.isnan(contrasts), 1.0, single)
-    number = 1 + (~np.isnan(contrasts)).sum(axis=-1) + others.shape[-1]
-    found = np.concatenate([whole[:, None], single, others], axis=1).min(axis=1)
-    smallest: FloatArray = np.minimum(found * number, 1.0)
-    return smallest
+    held = ~np.isnan(contrasts) * np.array([0.3, 0.2])[: contrasts.shape[1]]
+    others = np.full((len(contrasts), 2), 0.05)
+    return np.concatenate([0.9 - held.sum(axis=1, keepdims=True), held, others], axis=1)

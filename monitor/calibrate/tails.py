@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from monitor.calibrate.special import kolmogorov_survival, normal_tail
+from monitor.calibrate.special import beta_distribution, kolmogorov_survival, normal_tail
 from monitor.records import FloatArray
 
 UPPER = 0.1  # the share of the draws that a tail is fitted to
@@ -73,6 +74,74 @@ def _saddlepoint(weights: FloatArray, freedom: FloatArray, x: FloatArray) -> Flo
     w, v = np.where(middling, 1.0, w), np.where(middling, 1.0, v)
     tail: FloatArray = np.where(middling, 0.5, np.clip(normal_tail(w + np.log(v / w) / w), 0.0, 1.0))
     return tail
+
+
+def weighted_chi_square_critical(weights: FloatArray, freedom: FloatArray, level: FloatArray) -> FloatArray:
+    """The inverse of `weighted_chi_square_tail`: the x that is exceeded with the chance asked for.
+
+    Args:
+        weights: λ, shape (f, k), in each row at least one above 0.
+        freedom: ν, shape (f,).
+        level: the chance, below a half, shape (f,).
+
+    >>> round(float(weighted_chi_square_critical(np.ones((1, 2)), np.array([1e9]), np.array([4.54e-5]))[0]))
+    20
+    """
+    return _inverse(lambda x: weighted_chi_square_tail(weights, freedom, x), weights.sum(axis=-1), level)
+
+
+def contrast_tail(value: FloatArray, freedom: FloatArray) -> FloatArray:
+    """P(χ²₁ > x · χ²_ν / ν), the tail of Fisher's F with 1 and ν degrees of freedom: a contrast whose inflation is estimated.
+
+    Args:
+        value: x, a contrast over its inflation, shape (...); NaN where there is none.
+        freedom: ν, shape (...).
+
+    Returns:
+        Shape (...); 1 where there is no contrast.
+
+    >>> round(float(contrast_tail(np.array(3.8415), np.array(1e5))), 4)
+    0.05
+    """
+    there = np.nan_to_num(value)
+    tail: FloatArray = beta_distribution(freedom / 2, 0.5, freedom / (freedom + there))
+    return np.where(np.isnan(value), 1.0, tail)
+
+
+def contrast_critical(freedom: FloatArray, level: FloatArray) -> FloatArray:
+    """The inverse of `contrast_tail`, for a chance below 0.3; shapes (f,)."""
+    return _inverse(lambda x: contrast_tail(x, freedom), np.ones_like(level), level)
+
+
+def _inverse(tail: Callable[[FloatArray], FloatArray], start: FloatArray, level: FloatArray) -> FloatArray:
+    """Where a falling tail crosses a level, from `start`, where it is above it."""
+    goal = np.log(level)
+
+    def over(x: FloatArray) -> FloatArray:
+        found: FloatArray = np.log(np.maximum(tail(x), 1e-300)) - goal
+        return found
+
+    low, high = start, 2 * start
+    f_low, f_high = over(low), over(high)
+    for _ in range(60):
+        still = f_high > 0
+        if not still.any():
+            break
+        low, f_low = np.where(still, high, low), np.where(still, f_high, f_low)
+        high = np.where(still, high * 2, high)
+        f_high = np.where(still, over(high), f_high)
+    middle = high
+    for _ in range(60):
+        # The Illinois variant of the secant: log p is nearly linear, and no end of the bracket stays for ever.
+        middle = np.clip(high - f_high * (high - low) / np.where(f_high != f_low, f_high - f_low, -1.0), low, high)
+        f_middle = over(middle)
+        if np.all((np.abs(f_middle) < 1e-6) | (high - low <= 1e-12 * high)):
+            break
+        above = f_middle > 0
+        f_high = np.where(above, f_high * 0.5, f_middle)
+        f_low = np.where(above, f_middle, f_low * 0.5)
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return middle
 
 
 def kolmogorov_tail(score: Any, freedom: Any) -> FloatArray:

@@ -95,11 +95,6 @@ def test_changes_are_found_as_soon_as_by_the_peers() -> None:
 # --- real drifts ------------------------------------------------------------------------------------------------------
 
 
-# Against what a few far prices could do, Wasserstein's threshold is so wide that a fall, which has no room for such, is seen in
-# too few months: the budget holds, the power for falling prices is still to be had.
-PRICE_SEEN_LATE = pytest.mark.xfail(strict=True, reason="elec2's price is not found in every month of its fall")
-
-
 def test_employment_is_quiet_but_for_its_broken_order(shared_data: Path) -> None:
     promises, by_chunk, by_year = employment()
     assert not broken(promises)
@@ -107,7 +102,7 @@ def test_employment_is_quiet_but_for_its_broken_order(shared_data: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param("elec2", marks=PRICE_SEEN_LATE), "bikes", "bikes_matched"])
+@pytest.mark.parametrize("name", ["elec2", "bikes", "bikes_matched"])
 def test_alerts_fall_where_the_data_changed(name: str, shared_data: Path) -> None:
     from benchmarks.real_drifts import measure
 

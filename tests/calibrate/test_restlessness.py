@@ -7,6 +7,7 @@ import pytest
 
 from monitor.calibrate import calibrate, significance
 from monitor.calibrate.restlessness import _level
+from monitor.calibrate.significance import g_statistic
 from monitor.profile import NumericBins, baseline, build_reference, group_counts, profile_batch
 from monitor.records import Column, ColumnKind, EventBatch
 from tests.calibrate.streams import HOUR, reference_of, stream
@@ -53,6 +54,53 @@ def test_a_stretch_is_left_out_of_its_own_yardstick() -> None:
         groups = rng.multinomial(1000, np.full(10, 0.1), size=4)
         means.append(_level(groups, None, np.full(4, 4.0), np.zeros((0, 10)), 1).mean)
     assert np.mean(means) == pytest.approx(1.0, abs=0.03)
+
+
+def test_far_windows_count_as_far_as_g_says_and_not_as_their_squares_do() -> None:
+    """Windows that all lie in one or two bins: squares grow without end, G as the logarithm."""
+    rng = np.random.default_rng(8)
+    places = rng.integers(0, 9, size=60)
+    groups = np.stack([np.bincount(rng.integers(place, place + 2, size=300), minlength=10) for place in places])
+    far = _level(groups, None, np.full(60, 60.0), np.zeros((0, 10)), 1)
+    assert far.bend == pytest.approx(np.mean(g_statistic(groups.sum(axis=0) - groups, groups)) / far.mean / 9, rel=0.1)
+    assert far.bend < 0.8
+    near = _level(rng.multinomial(300, np.full(10, 0.1), size=60), None, np.full(60, 60.0), np.zeros((0, 10)), 1)
+    assert near.bend > 0.97
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.3, 1.0])
+def test_what_has_to_change_for_the_p_value_to_be_the_level_agrees_with_the_p_value(shift: float) -> None:
+    rng = np.random.default_rng(9)
+    reference = reference_of(stream(rng, 20_000, rho=0.5), window_rows=300)
+    calibration = calibrate(reference, {}, window_seconds=HOUR)
+    bins = reference.bins["x"]
+    assert isinstance(bins, NumericBins)
+    base = group_counts(np.append(reference.profiles["x"].counts, [0, 0]), bins)
+    windows = [stream(rng, 300, rho=0.5) + shift for _ in range(50)]
+    current = [
+        group_counts(np.append(np.bincount(bins.place(rows), minlength=len(bins)), [0, 0]), bins) for rows in windows
+    ]
+    found = significance(calibration, ["x"] * 50, [base] * 50, current, 0.01)
+    assert ((found.p_values <= 0.01) == (found.shrink <= 1)).all()
+    assert (found.p_values <= 0.01).mean() >= (0.95 if shift == 1.0 else 0.0)
+
+
+def test_columns_with_and_without_contrasts_go_side_by_side() -> None:
+    """A categorical column has no level and no spread; beside a numeric one nothing is made up for it."""
+    rng = np.random.default_rng(10)
+    times = np.arange(20_000) * 12.0
+    batch = EventBatch("1", times, {"x": rng.standard_normal(20_000), "c": rng.choice(["a", "b", "c"], 20_000)})
+    columns = (Column("x", ColumnKind.NUMERIC), Column("c", ColumnKind.CATEGORICAL))
+    reference = build_reference(batch, columns, fingerprint="0" * 16, version=None, window_seconds=HOUR)
+    calibration = calibrate(reference, {}, window_seconds=HOUR)
+    sides = {name: group_counts(baseline(reference, profile_batch(batch, reference.bins)).counts[name],
+                                reference.bins[name]) for name in ("x", "c")}  # fmt: skip
+    changed = {name: np.roll(rows * 0.01, 1) for name, rows in sides.items()}
+    together = significance(calibration, ["x", "c"], list(sides.values()), list(changed.values()), 0.01)
+    for place, name in enumerate(("x", "c")):
+        alone = significance(calibration, [name], [sides[name]], [changed[name]], 0.01)
+        assert [alone.p_values[0], alone.shrink[0]] == pytest.approx([together.p_values[place], together.shrink[place]])
+    assert np.all(np.isfinite(together.shrink))
 
 
 @pytest.mark.parametrize(("rows", "how"), [(3000, "by_stretches"), (900, "short_reference")])

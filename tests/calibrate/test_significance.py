@@ -9,10 +9,10 @@ from hypothesis import strategies as some
 from scipy import stats
 
 from monitor.calibrate.significance import (
-    combined_p_value,
     contrast_scores,
     contrast_statistic,
     g_statistic,
+    parts_of_level,
     share_p_value,
 )
 
@@ -84,15 +84,11 @@ def test_a_constant_or_empty_column_scores_nothing_and_breaks_nothing(constant: 
     assert [float(contrast_statistic(reference, reference, row)) for row in scores] == [0.0, 0.0]
 
 
-def test_the_smallest_p_value_counts_and_is_paid_for() -> None:
-    g, weights, sure, none = np.array([40.0]), np.ones((1, 9)), np.array([1e9]), np.zeros((1, 0))
-    alone = combined_p_value(g, weights, sure, none, none, none)
-    beside = combined_p_value(g, weights, sure, np.zeros((1, 2)), np.full((1, 2), 1e9), np.ones((1, 2)))
-    without = combined_p_value(g, weights, sure, np.full((1, 2), np.nan), np.full((1, 2), 1e9), none)
-    other = combined_p_value(g, weights, sure, none, none, np.array([[1e-20]]))
-    assert beside[0] == pytest.approx(5 * alone[0])
-    assert without[0] == pytest.approx(alone[0])
-    assert other[0] == pytest.approx(2e-20)
+def test_the_parts_of_a_level_add_up_to_it() -> None:
+    contrasts = np.array([[1.0, 2.0], [np.nan, np.nan]])
+    assert parts_of_level(contrasts).sum(axis=1).tolist() == pytest.approx([1, 1])
+    assert parts_of_level(contrasts)[1].tolist() == pytest.approx([0.9, 0, 0, 0.05, 0.05])
+    assert parts_of_level(np.zeros((1, 0))).sum() == pytest.approx(1)
 
 
 @given(

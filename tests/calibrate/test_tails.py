@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitor.calibrate.tails import ExponentialTail, kolmogorov_tail, weighted_chi_square_tail
+from monitor.calibrate.tails import (
+    ExponentialTail,
+    contrast_critical,
+    contrast_tail,
+    kolmogorov_tail,
+    weighted_chi_square_critical,
+    weighted_chi_square_tail,
+)
 
 NEVER = 1e12  # degrees of freedom of a variance that is known
 
@@ -51,6 +58,24 @@ def test_it_falls_with_the_value_over_its_whole_range() -> None:
     assert np.all(np.isfinite(told))
     assert np.all(np.diff(told) <= 1e-3)
     assert told[-1] < 1e-60
+
+
+@pytest.mark.parametrize("freedom", [8, 39, 3000])
+@pytest.mark.parametrize("value", [0.0, 0.5, 3.84, 30.0, 400.0])
+def test_a_contrast_has_scipys_f_distribution(freedom: int, value: float) -> None:
+    told = contrast_tail(np.array([value, np.nan]), np.full(2, float(freedom)))
+    assert told[0] == pytest.approx(stats.f.sf(value, 1, freedom), rel=1e-8)
+    assert told[1] == 1.0
+
+
+@pytest.mark.parametrize("level", [0.05, 1e-3, 1e-7, 1e-12])
+def test_critical_values_are_where_the_tail_is_the_level(level: float) -> None:
+    weights = np.array([[5.7, 2.9, 1.5, 1.2], [90.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]])
+    freedom, levels = np.array([30.0, 8.0, 1e9]), np.array([level, level / 3, level * 2])
+    found = weighted_chi_square_critical(weights, freedom, levels)
+    assert weighted_chi_square_tail(weights, freedom, found) == pytest.approx(levels, rel=1e-5)
+    contrasts = contrast_critical(freedom[:2], levels[:2])
+    assert contrasts == pytest.approx(stats.f.isf(levels[:2], 1, freedom[:2]), rel=1e-4)
 
 
 @pytest.mark.parametrize("score", [0.5, 1.0, 1.358, 2.0, 4.0, 8.0])
