@@ -21,6 +21,7 @@ from monitor.calibrate.significance import (
 from monitor.calibrate.tails import (
     contrast_critical,
     contrast_tail,
+    kolmogorov_critical,
     kolmogorov_tail,
     weighted_chi_square_critical,
     weighted_chi_square_tail,
@@ -294,8 +295,5 @@ def kolmogorov_evidence(
     """
     largest = 1 + (float(rest.weights.max()) - 1) * max(1.0, n_current / rest.rows)
     unit = math.sqrt((1 / n_reference + 1 / n_current) * largest)
-    low, high = 0.0, 50.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if float(kolmogorov_tail(middle, rest.freedom)) > level else (low, middle)
-    return Evidence(float(kolmogorov_tail(value / unit, rest.freedom)), high * unit, "kolmogorov")
+    critical = kolmogorov_critical(rest.freedom, level)
+    return Evidence(float(kolmogorov_tail(value / unit, rest.freedom)), critical * unit, "kolmogorov")

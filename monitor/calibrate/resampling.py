@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.calibrate.restlessness import LEAST_FREEDOM
-from monitor.calibrate.tails import ExponentialTail
+from monitor.calibrate.tails import ExponentialTail, crossing
 from monitor.profile import Bins, ColumnProfile, NumericBins, Reference, group_counts, histogram_pair
 from monitor.records import FloatArray, Histogram, IntArray, Statistic
 
@@ -41,15 +41,13 @@ class Resampled:
         """The score that unchanged data exceed with a chance of `level`, at most a tenth."""
         unit = 1 / n_reference + 1 / n_current
         goal = self.tail.value(level)
-        low, high = 0.0, float((goal * unit) ** self.rate)
+        plain = float((goal * unit) ** self.rate)
         if self.reach == 0:
-            return high
-        while self._exponent(high, unit) < goal:
-            low, high = high, high * 2 + 1e-300
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (low, middle) if self._exponent(middle, unit) >= goal else (middle, high)
-        return high
+            return plain
+        found = crossing(
+            lambda score: goal - _exponents(score, np.array(unit), self.rate, self.reach), np.array([plain / 2])
+        )
+        return float(found[0])
 
     def _exponent(self, score: float, unit: float) -> float:
         return float(_exponents(np.array(score), np.array(unit), self.rate, self.reach))

@@ -120,14 +120,16 @@ def share_p_value(
     >>> round(float(p) / (2 * 0.01**3), 6)
     1.0
     """
-    held = current / inflation
-    others = reference / inflation
-    chance = n_current / np.maximum(n_current + n_reference, 1.0)
-    here, there = held > 0, others > 0
-    more = np.where(here, beta_distribution(np.where(here, held, 1.0), others + 1, chance), 1.0)
-    fewer = np.where(there, beta_distribution(np.where(there, others, 1.0), held + 1, 1 - chance), 1.0)
-    p: FloatArray = np.minimum(2 * np.minimum(more, fewer), 1.0)
-    return np.where((reference + current > 0) & (n_reference > 0) & (n_current > 0), p, 1.0)
+    p: FloatArray = np.ones(np.shape(current + reference))
+    told = (reference + current > 0) & (n_reference > 0) & (n_current > 0)
+    if told.any():
+        wide = np.broadcast_arrays(current / inflation, reference / inflation, n_current / (n_current + n_reference))
+        held, others, chance = (each[told] for each in wide)
+        here, there = held > 0, others > 0
+        more = np.where(here, beta_distribution(np.where(here, held, 1.0), others + 1, chance), 1.0)
+        fewer = np.where(there, beta_distribution(np.where(there, others, 1.0), held + 1, 1 - chance), 1.0)
+        p[told] = np.minimum(2 * np.minimum(more, fewer), 1.0)
+    return p
 
 
 def parts_of_level(contrasts: FloatArray) -> FloatArray:

@@ -65,7 +65,8 @@ def beta_distribution(a: Any, b: Any, x: Any) -> FloatArray:
     flipped = x > (a + 1) / (a + b + 2)
     first, second, at = np.where(flipped, b, a), np.where(flipped, a, b), np.where(flipped, 1 - x, x)
     inside = (at > 0) & (at < 1)
-    safe = np.where(inside, at, 0.5)
+    # Where the answer is known, nothing that would take long to converge.
+    first, second, safe = np.where(inside, first, 1.0), np.where(inside, second, 1.0), np.where(inside, at, 0.5)
     log_beta = np.asarray(_lgamma(first), dtype=np.float64) + np.asarray(_lgamma(second), dtype=np.float64)
     log_beta = log_beta - np.asarray(_lgamma(first + second), dtype=np.float64)
     front = np.exp(np.maximum(first * np.log(safe) + second * np.log1p(-safe) - log_beta, -700.0)) / first

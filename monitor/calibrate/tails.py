@@ -116,28 +116,40 @@ def contrast_critical(freedom: FloatArray, level: FloatArray) -> FloatArray:
 def _inverse(tail: Callable[[FloatArray], FloatArray], start: FloatArray, level: FloatArray) -> FloatArray:
     """Where a falling tail crosses a level, from `start`, where it is above it."""
     goal = np.log(level)
+    # log p is nearly linear in the value, so that few steps lead there.
+    return crossing(lambda x: np.log(np.maximum(tail(x), 1e-300)) - goal, start)
 
-    def over(x: FloatArray) -> FloatArray:
-        found: FloatArray = np.log(np.maximum(tail(x), 1e-300)) - goal
-        return found
 
+def crossing(falling: Callable[[FloatArray], FloatArray], start: FloatArray) -> FloatArray:
+    """Where falling functions cross 0, by the Illinois variant of the secant (Dowell & Jarratt, BIT 11, 1971).
+
+    Args:
+        falling: of an array, elementwise.
+        start: above 0, where each is still above 0.
+
+    Returns:
+        The places, to 1e-6 in the function's value; the shape of `start`.
+
+    >>> crossing(lambda x: 2 - x**2, np.array([1.0])).round(3).tolist()
+    [1.414]
+    """
     low, high = start, 2 * start
-    f_low, f_high = over(low), over(high)
-    for _ in range(60):
+    f_low, f_high = falling(low), falling(high)
+    for _ in range(200):
         still = f_high > 0
         if not still.any():
             break
         low, f_low = np.where(still, high, low), np.where(still, f_high, f_low)
         high = np.where(still, high * 2, high)
-        f_high = np.where(still, over(high), f_high)
+        f_high = np.where(still, falling(high), f_high)
     middle = high
     for _ in range(60):
-        # The Illinois variant of the secant: log p is nearly linear, and no end of the bracket stays for ever.
         middle = np.clip(high - f_high * (high - low) / np.where(f_high != f_low, f_high - f_low, -1.0), low, high)
-        f_middle = over(middle)
+        f_middle = falling(middle)
         if np.all((np.abs(f_middle) < 1e-6) | (high - low <= 1e-12 * high)):
             break
         above = f_middle > 0
+        # No end of the bracket stays for ever.
         f_high = np.where(above, f_high * 0.5, f_middle)
         f_low = np.where(above, f_middle, f_low * 0.5)
         low, high = np.where(above, middle, low), np.where(above, high, middle)
@@ -160,6 +172,16 @@ def kolmogorov_tail(score: Any, freedom: Any) -> FloatArray:
     near = np.minimum(score, 15.0)
     tail: FloatArray = np.clip(kolmogorov_survival(near) / np.exp(-2 * near**2) * averaged, 0.0, 1.0)
     return tail
+
+
+def kolmogorov_critical(freedom: float, level: float) -> float:
+    """The inverse of `kolmogorov_tail`, for a chance below 0.9.
+
+    >>> round(kolmogorov_critical(1e9, 0.05), 3)
+    1.358
+    """
+    found = _inverse(lambda x: kolmogorov_tail(x, freedom), np.array([0.5]), np.array([level]))
+    return float(found[0])
 
 
 @dataclass(frozen=True, slots=True)
