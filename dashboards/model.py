@@ -22,7 +22,6 @@ from dashboards.panels import (
 MODEL = 'app="$app", model="$model"'
 VERSION = f'{MODEL}, version=~"$version"'
 _RATE = "[$__rate_interval]"
-_SHARE = steps((None, "green"), (0.7, "orange"), (1, "red"))
 
 
 def _now() -> list[tuple[int, Json]]:
@@ -82,34 +81,86 @@ def _states() -> list[tuple[int, Json]]:
     return [(24, states_over_time("Checks over time", text, query(state_of(MODEL, by="check"), "{{check}}")))]
 
 
+def _of_threshold(family: str, by: str) -> str:
+    """A drift score in units of its threshold; a unit change must not flatten all other lines, so it ends at 1000 %."""
+    score, threshold = f"{family}_score{{{VERSION}}}", f"{family}_threshold{{{VERSION}}}"
+    return f"clamp_max(max by ({by}) ({score} / ({threshold} > 0)), 10)"
+
+
 def _drift() -> list[tuple[int, Json]]:
-    score, threshold = "anchorwatch_feature_drift_score", "anchorwatch_feature_drift_threshold"
-    share = f"sort_desc(max by (feature, statistic) ({score}{{{VERSION}}} / {threshold}{{{VERSION}}}))"
+    share = _of_threshold("anchorwatch_feature_drift", "feature, statistic, version")
+    impact = f"sort_desc(max by (feature) (anchorwatch_feature_drift_impact{{{VERSION}}}))"
     return [
         (
             16,
             lines(
-                "Drift by feature",
-                "Distance of each feature from its reference, and the threshold above which it counts as drifted.",
-                [
-                    query(
-                        f"max by (feature, statistic, version) ({score}{{{VERSION}}})",
-                        "{{feature}} {{statistic}} {{version}}",
-                    ),
-                    query(f"max by (statistic) ({threshold}{{{VERSION}}})", "{{statistic}} highest threshold"),
-                ],
-                "none",
+                "Drift by feature, as a share of its threshold",
+                "Distance of each feature from its reference, over the threshold that this many rows deserve; "
+                "above 100 % is a breach. Shown up to 1000 %.",
+                [query(share, "{{feature}} {{statistic}} {{version}}")],
+                "percentunit",
+                limit=1,
                 legend_table=True,
             ),
         ),
         (
             8,
             bars(
-                "Drift now, as a share of the threshold",
-                "The features that drifted most come first; above 100 % is a breach.",
-                query(share, "{{feature}}", instant=True),
+                "Where to look first",
+                "Impact: the importance of each feature times its drift in units of what is material. It ranks; it is no alarm.",
+                query(impact, "{{feature}}", instant=True),
+                "none",
+                GREEN,
+            ),
+        ),
+    ]
+
+
+def _whole() -> list[tuple[int, Json]]:
+    share = "anchorwatch_model_drift_share"
+    return [
+        (
+            12,
+            lines(
+                "Drift of predictions, labels and many columns at once",
+                "As a share of each one's threshold; above 100 % is a breach. Labels are judged once they have matured.",
+                [
+                    query(
+                        _of_threshold("anchorwatch_model_prediction_drift", "output, statistic, version"),
+                        "{{output}} {{statistic}} {{version}}",
+                    ),
+                    query(
+                        _of_threshold("anchorwatch_model_label_drift", "statistic, version"),
+                        "label {{statistic}} {{version}}",
+                    ),
+                    query(
+                        _of_threshold("anchorwatch_model_multivariate_drift", "columns, statistic, version"),
+                        "{{columns}} {{statistic}} {{version}}",
+                    ),
+                ],
                 "percentunit",
-                _SHARE,
+                limit=1,
+            ),
+        ),
+        (
+            6,
+            lines(
+                "Features drifted, by importance",
+                "Share of the model's features that have drifted, each counted with its importance.",
+                [
+                    query(f"max by (version) ({share}{{{VERSION}}})", "{{version}}"),
+                    query(f"max by (model) ({share}_threshold{{{VERSION}}})", "threshold"),
+                ],
+                "percentunit",
+            ),
+        ),
+        (
+            6,
+            lines(
+                "How often unchanged data would drift as much",
+                "The smallest p-value of each feature: near 0 is hardly chance. An alert takes a material change, too.",
+                [query(f"min by (feature) (anchorwatch_feature_drift_p_value{{{VERSION}}})", "{{feature}}")],
+                "percentunit",
             ),
         ),
     ]
@@ -265,6 +316,7 @@ def model() -> Json:
         (4, _now()),
         (6, _states()),
         (10, _drift()),
+        (8, _whole()),
         (8, _performance()),
         (9, _quality()),
         (7, _traffic()),
