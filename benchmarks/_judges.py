@@ -14,7 +14,16 @@ import numpy as np
 from scipy.special import chdtrc
 
 from benchmarks._populations import HOUR
-from monitor.profile import NumericBins, Profile, Reference, comparable, group_counts, histogram_pair
+from monitor.profile import (
+    ColumnProfile,
+    NumericBins,
+    Profile,
+    Reference,
+    clipped,
+    comparable,
+    group_counts,
+    histogram_pair,
+)
 from monitor.records import FloatArray, Histogram, Statistic
 
 MONTH = 30 * 24 * HOUR
@@ -179,11 +188,30 @@ class _Column:
         values, p_values = np.full(len(told), np.nan), np.full(len(told), np.nan)
         values[told] = statistic.compute(*sides)
         drawn = self.calibration.resampled[self.name, statistic.name]
-        p_values[told] = [
+        from monitor.calibrate import far_p_value, outside_p_value
+
+        far = statistic.reach is not None
+        tested = np.asarray(statistic.compute(*self.histograms(within=True))) if far else values[told]
+        found = [
             drawn.p_value(float(value), float(rows[0]), float(number))
-            for value, number in zip(values[told], rows[1][told], strict=True)
+            for value, number in zip(tested, rows[1][told], strict=True)
         ]
+        if far:
+            found = [
+                far_p_value(inner, outside_p_value(self.rest, self.whole.outside, each.outside, rows[0], number))
+                for inner, each, number in zip(found, self.held(told), rows[1][told], strict=True)
+            ]
+        p_values[told] = found
         return values, p_values
+
+    @property
+    def rest(self) -> Any:
+        """How much the column varies between windows."""
+        return self.calibration.columns[self.name]
+
+    def held(self, told: Any) -> list[ColumnProfile]:
+        """The windows that hold a value."""
+        return [each for each, has in zip(self.profiles, told, strict=True) if has]
 
     def g_test(self) -> FloatArray:
         """The p-values of the check's own significance test."""
@@ -192,13 +220,13 @@ class _Column:
         number = len(self.after)
         return significance(self.calibration, [self.name] * number, [self.before] * number, list(self.after)).p_values
 
-    def histograms(self) -> tuple[Histogram, Histogram]:
-        """Both sides on the fine bins, the windows that hold a value along the first axis."""
+    def histograms(self, *, within: bool = False) -> tuple[Histogram, Histogram]:
+        """Both sides on the fine bins, the windows that hold a value along the first axis; or those of clipped values."""
         assert isinstance(self.bins, NumericBins)
         base, _ = histogram_pair(self.whole, self.whole, self.bins)
         told = self.counts[:, :-2].sum(axis=1) > 0
         counts = self.counts[told, :-2]
-        sums = np.stack([each.sums for each in self.profiles])[told]
+        sums = np.stack([(clipped(each) if within else each).sums for each in self.profiles])[told]
         means = np.where(counts > 0, sums / np.maximum(counts, 1), base.means)
         return base, Histogram(counts, means, base.widths, base.spread)
 

@@ -48,10 +48,12 @@ def draw_windows(
 class _Places:
     """What one row drawn from a column's table brings: chances of each place, and what its values there are.
 
+    Places are the bins and, of a numeric column, two more for what lies below and above the reference's range.
+
     Attributes:
-        shares: chance of each bin, then of a missing, then of an unseen value, shape (bins + 2,).
-        mean, variance: of the values of each bin, shape (bins,); zeros for categories.
-        low, high: smallest and largest value of each bin, shape (bins,).
+        shares: chance of each place, then of a missing, then of an unseen value, shape (places + 2,).
+        mean, variance: of the values of each place, shape (places,); zeros for categories.
+        low, high: smallest and largest value of each place, shape (places,).
     """
 
     shares: FloatArray
@@ -64,11 +66,12 @@ class _Places:
 def _numeric_places(values: FloatArray, bins: NumericBins) -> _Places:
     present = values[~np.isnan(values)]
     at = bins.place(present)
-    rows = np.bincount(at, minlength=len(bins)).astype(np.float64)
+    at[present < bins.low], at[present > bins.high] = len(bins), len(bins) + 1
+    rows = np.bincount(at, minlength=len(bins) + 2).astype(np.float64)
     held = np.maximum(rows, 1)
-    mean = np.bincount(at, weights=present, minlength=len(bins)) / held
-    variance = np.bincount(at, weights=(present - mean[at]) ** 2, minlength=len(bins)) / held
-    low, high = np.full(len(bins), np.inf), np.full(len(bins), -np.inf)
+    mean = np.bincount(at, weights=present, minlength=len(rows)) / held
+    variance = np.bincount(at, weights=(present - mean[at]) ** 2, minlength=len(rows)) / held
+    low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
     np.minimum.at(low, at, present)
     np.maximum.at(high, at, present)
     shares = np.append(rows, [len(values) - len(present), 0]) / len(values)
@@ -91,18 +94,24 @@ def _drawn(places: _Places, bins: Bins, rows: int, number: int, draw: np.random.
     if not isinstance(bins, NumericBins):
         none = np.zeros(len(bins))
         return [ColumnProfile(counts[row], none, missing[row], 0, unseen[row]) for row in range(number)]
-    # Sums of many rows of one bin: normal, with the bin's own mean and variance.
+    # Sums of many rows of one place: normal, with its own mean and variance.
     noise = draw.standard_normal(counts.shape) * np.sqrt(counts * places.variance)
     sums = np.clip(counts * places.mean + noise, counts * _finite(places.low), counts * _finite(places.high))
     low = np.where(counts > 0, places.low, np.inf).min(axis=1)
     high = np.where(counts > 0, places.high, -np.inf).max(axis=1)
     shift = sums.sum(axis=1) - counts.sum(axis=1) * bins.center
     squares = (counts * (places.variance + (places.mean - bins.center) ** 2)).sum(axis=1)
-    ends = zip(low.tolist(), high.tolist(), shift.tolist(), squares.tolist(), strict=True)
+    outside = counts[:, -2:]
+    clipped = sums[:, [0, -3]] + outside * [bins.low, bins.high]
+    counts[:, [0, -3]] += outside
+    sums[:, [0, -3]] += sums[:, -2:]
     return [
-        ColumnProfile(counts[row], sums[row], missing[row], 0, 0, *end[:2], shift=end[2], squares=end[3])
-        for row, end in enumerate(ends)
-    ]
+        ColumnProfile(
+            counts[row, :-2], sums[row, :-2], missing[row], 0, 0, float(low[row]), float(high[row]), float(shift[row]),
+            float(squares[row]), outside=tuple(outside[row].tolist()), clipped=tuple(clipped[row].tolist()),
+        )
+        for row in range(number)
+    ]  # fmt: skip
 
 
 def _finite(ends: FloatArray) -> FloatArray:

@@ -10,7 +10,10 @@ from monitor.calibrate.calibration import (
     Evidence,
     Significance,
     calibrate,
+    far_evidence,
+    far_p_value,
     kolmogorov_evidence,
+    outside_p_value,
     significance,
 )
 
@@ -20,7 +23,10 @@ __all__ = [
     "Significance",
     "calibrate",
     "extremal_index",
+    "far_evidence",
+    "far_p_value",
     "kolmogorov_evidence",
+    "outside_p_value",
     "significance",
     "significance_level",
 ]

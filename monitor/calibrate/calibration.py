@@ -90,8 +90,9 @@ def calibrate(
         whole = groups.sum(axis=0)
         numeric = isinstance(bins, NumericBins)
         scores[column.name] = contrast_scores(whole) if numeric else np.zeros((0, len(whole)))
-        # Missing and unseen rows, the last two groups, are also tested by themselves.
-        single = np.eye(2, len(whole), len(whole) - 2)
+        # Missing and unseen rows, the last two groups, are also tested by themselves; what lies outside the range comes in
+        # clusters as the outer groups do.
+        single = np.eye(len(whole))[[0, -3, -2, -1]]
         tested = np.concatenate([scores[column.name], single])
         rest = restlessness(groups, expected, cut.repeats, tested, parts=parts)
         columns[column.name] = rest
@@ -273,12 +274,63 @@ def _shares(
     after = np.array([counts[-2:] for counts in current], dtype=np.float64)
     n_before = np.array([[counts.sum()] for counts in reference], dtype=np.float64)
     n_after = np.array([[counts.sum()] for counts in current], dtype=np.float64)
-    rest = [
-        # Two standard errors of the estimate on the safe side: no distribution is at hand that would average over it.
-        r.contrasts[-2:] * np.where(r.contrasts[-2:] > 1, 1 + 2 * np.sqrt(2 / r.contrast_freedom[-2:]), 1.0)
-        for r in rests
-    ]
-    return share_p_value(before, after, n_before, n_after, np.array(rest))
+    return share_p_value(before, after, n_before, n_after, np.array([_safe_inflation(rest)[-2:] for rest in rests]))
+
+
+def _safe_inflation(rest: Restlessness) -> FloatArray:
+    """Two standard errors of the estimate on the safe side: no distribution is at hand that would average over it."""
+    margin = np.where(rest.contrasts > 1, 1 + 2 * np.sqrt(2 / rest.contrast_freedom), 1.0)
+    found: FloatArray = rest.contrasts * margin
+    return found
+
+
+OUTSIDE = 0.1  # so much of the level of a score goes to the rows outside of the range; these are told by few of them
+
+
+def outside_p_value(
+    rest: Restlessness, before: Sequence[float], after: Sequence[float], n_reference: float, n_current: float
+) -> float:
+    """Whether rows lie beyond the range of the reference that are not there by chance: 1 in N + 1 does on either side.
+
+    Args:
+        rest: of the column.
+        before: rows of the reference below and above the range; none, unless its counts are of a later time.
+        after: those of the window.
+        n_reference: rows of the reference that hold a value.
+        n_current: rows of the window that hold one.
+    """
+    sides = np.array([n_reference]), np.array([n_current])
+    found = share_p_value(np.array(before, float), np.array(after, float), *sides, _safe_inflation(rest)[-4:-2])
+    return min(2 * float(found.min()), 1.0)
+
+
+def far_evidence(
+    drawn: Resampled, value: float, within: float, outside: float, n_reference: float, n_current: float, level: float
+) -> Evidence:
+    """What unchanged data would do to a score that a single far value can move.
+
+    No reference says how far its world's values reach: one that lies beyond all of them may weigh any amount. So the score
+    is tested as it would be with values clipped to the reference's range, and the rows outside by their number alone.
+
+    Args:
+        drawn: the resampled score of clipped values.
+        value: the score.
+        within: the score of clipped values.
+        outside: of the rows outside, by `outside_p_value`.
+        n_reference: rows of the reference that hold a value.
+        n_current: rows of the window that hold one.
+        level: the significance level whose critical value is wanted.
+    """
+    inner = drawn.p_value(within, n_reference, n_current)
+    threshold = drawn.threshold(level * (1 - OUTSIDE), n_reference, n_current) + value - within
+    if outside <= level * OUTSIDE:
+        threshold = min(threshold, value * math.log(level * OUTSIDE) / math.log(max(outside, 1e-300)))
+    return Evidence(far_p_value(inner, outside), threshold, "resampled")
+
+
+def far_p_value(inner: float, outside: float) -> float:
+    """The p-value of a score within the range and of the rows outside together, each in units of its part of the level."""
+    return min(inner / (1 - OUTSIDE), outside / OUTSIDE, 1.0)
 
 
 def kolmogorov_evidence(

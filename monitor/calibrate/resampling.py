@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.calibrate.restlessness import LEAST_FREEDOM
 from monitor.calibrate.tails import ExponentialTail, crossing
-from monitor.profile import Bins, ColumnProfile, NumericBins, Reference, group_counts, histogram_pair
+from monitor.profile import Bins, ColumnProfile, NumericBins, Reference, clipped, group_counts, histogram_pair
 from monitor.records import FloatArray, Histogram, IntArray, Statistic
 
 DRAWS = 1000
@@ -100,7 +100,8 @@ def resample(
         sums = _blocked(cut.sums[column], batch, blocks)
         n_current, n_reference = current[:, :-2].sum(axis=1), others[:, :-2].sum(axis=1)
         usable = (n_current > 0) & (n_reference > 0)
-        whole, _ = histogram_pair(reference.profiles[column], reference.profiles[column], bins)
+        within = clipped(reference.profiles[column])
+        whole, _ = histogram_pair(within, within, bins)
         other_sums = (1 - chosen) @ sums if expected is None else others[:, :-2] * whole.means
         sides = [
             _histogram(whole, others[usable, :-2], other_sums[usable]),
@@ -117,10 +118,10 @@ def resample(
 
 
 def _reach(statistic: Statistic, profile: ColumnProfile, bins: Bins) -> float:
-    """What one row can do to a score, times the rows: as the farthest value of the reference would."""
-    if statistic.reach is None or not isinstance(bins, NumericBins) or not profile.low <= profile.high:
+    """What one row can do to a score, times the rows: as the farthest value of the range would, beyond which none is counted."""
+    if statistic.reach is None or not isinstance(bins, NumericBins):
         return 0.0
-    farthest = max(profile.high - bins.center, bins.center - profile.low)
+    farthest = max(bins.high - bins.center, bins.center - bins.low)
     spread = profile.spread()
     return float(statistic.reach(farthest, spread)) if spread > 0 else 0.0
 

@@ -29,8 +29,8 @@ class Restlessness:
     Attributes:
         weights: λ of the G-test, shape (groups - 1,), each at least 1.
         freedom: degrees of freedom their estimate rests on.
-        contrasts: variance inflation of each contrast, shape (c,), at least 1; the last two are the shares of rows missing
-            and unseen.
+        contrasts: variance inflation of each contrast, shape (c,), at least 1; the last four are the shares of rows in the
+            first and the last group, missing and unseen.
         contrast_freedom: degrees of freedom of these, shape (c,).
         rows: rows of the batches λ was read from, if they are whole windows and thus hold what differs between windows; it then
             grows with the rows of a window. inf where shorter batches told as much.

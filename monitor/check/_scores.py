@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from monitor.calibrate import Calibration, Evidence, Significance, kolmogorov_evidence, significance
+from monitor.calibrate import (
+    Calibration,
+    Evidence,
+    Significance,
+    far_evidence,
+    kolmogorov_evidence,
+    outside_p_value,
+    significance,
+)
 from monitor.check._verdict import measured
 from monitor.profile import (
     Baseline,
@@ -17,6 +25,7 @@ from monitor.profile import (
     ColumnProfile,
     NumericBins,
     Reference,
+    clipped,
     group_counts,
     histogram_pair,
 )
@@ -137,6 +146,19 @@ class _Pair:
         before, after = histogram_pair(self.reference.profiles[self.name], self.current, bins)
         return Histogram(self.base.counts[self.name][:-2], before.means, before.widths, before.spread), after
 
+    def within(self, statistic: Statistic) -> float:
+        """The score of both sides' values clipped to the range of the reference.
+
+        Raises:
+            NoData: nothing finite comes of them.
+        """
+        held = replace(
+            self,
+            reference=replace(self.reference, profiles={self.name: clipped(self.reference.profiles[self.name])}),
+            current=clipped(self.current),
+        )
+        return measured(statistic, *held.inputs(statistic))
+
     def rows(self, statistic: Statistic) -> tuple[float, float]:
         """Rows that are compared: all of them, or those that hold a value."""
         if statistic.needs == "counts":
@@ -184,6 +206,11 @@ def _evidence(
         return kolmogorov_evidence(calibration.columns[pair.name], value, n_reference, n_current, level)
     if statistic.null == "resampled":
         drawn = calibration.resampled[pair.name, statistic.name]
+        if statistic.reach is not None:
+            before, rest = pair.reference.profiles[pair.name], calibration.columns[pair.name]
+            outside = outside_p_value(rest, before.outside, pair.current.outside, n_reference, n_current)
+            within = pair.within(statistic) if pair.current.outside != (0, 0) or before.outside != (0, 0) else value
+            return far_evidence(drawn, value, within, outside, n_reference, n_current, level)
         return Evidence(
             drawn.p_value(value, n_reference, n_current), drawn.threshold(level, n_reference, n_current), "resampled"
         )

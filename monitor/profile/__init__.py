@@ -11,7 +11,7 @@ from monitor.profile.column import (
     profile_batch,
     profile_column,
 )
-from monitor.profile.histogram import histogram_pair
+from monitor.profile.histogram import clipped, histogram_pair
 from monitor.profile.reference import Reference, build_reference, cutter_for, recounted
 from monitor.profile.stretches import Cutter, Seasons, Stretches
 
@@ -28,6 +28,7 @@ __all__ = [
     "Stretches",
     "baseline",
     "build_reference",
+    "clipped",
     "comparable",
     "cutter_for",
     "draw_bins",

@@ -23,12 +23,15 @@ class NumericBins:
     """Bins `(-inf, e0], (e0, e1], … (en, inf)` with the strictly rising inner edges `e`; `groups[i]` is bin i's group.
 
     `center` is a fixed point among the values, their mean in the reference: moments are kept about it, so that nothing of
-    them is lost where values are large and lie close together.
+    them is lost where values are large and lie close together. `low` and `high` are the smallest and the largest of them: the
+    range of what is known.
     """
 
     edges: FloatArray
     groups: IntArray
     center: float = 0.0
+    low: float = -np.inf
+    high: float = np.inf
 
     kind = ColumnKind.NUMERIC
 
@@ -120,7 +123,7 @@ def numeric_bins(ordered: FloatArray) -> NumericBins:
     groups = np.searchsorted(deciles, np.append(edges, np.inf), side="left").astype(np.int64)
     with np.errstate(over="ignore"):
         center = float(np.clip(ordered.mean(), ordered[0], ordered[-1]))
-    return NumericBins(edges, groups, center)
+    return NumericBins(edges, groups, center, float(ordered[0]), float(ordered[-1]))
 
 
 def _quantiles(ordered: FloatArray) -> FloatArray:
@@ -165,7 +168,8 @@ def _same(one: Bins, other: Bins) -> bool:
     if one is other:
         return True
     if isinstance(one, NumericBins) and isinstance(other, NumericBins):
-        return np.array_equal(one.edges, other.edges) and one.center == other.center
+        about = (one.center, one.low, one.high) == (other.center, other.low, other.high)
+        return about and np.array_equal(one.edges, other.edges)
     if isinstance(one, CategoricalBins) and isinstance(other, CategoricalBins):
         return one.categories == other.categories and one.has_rest == other.has_rest
     return False

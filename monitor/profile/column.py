@@ -30,6 +30,8 @@ class ColumnProfile:
         shift: sum, over the finite values, of how far each is from the bins' center.
         squares: sum of the squares of how far each is from their mean.
         infinities: rows of minus and of plus infinity, which are counted in the outer bins and in no sum.
+        outside: rows of a value below and above the range of the bins' reference, those of infinities included.
+        clipped: the sums of the first and the last bin, had these rows lain at the ends of the range.
     """
 
     counts: IntArray
@@ -42,6 +44,8 @@ class ColumnProfile:
     shift: float = 0.0
     squares: float = 0.0
     infinities: tuple[int, int] = (0, 0)
+    outside: tuple[int, int] = (0, 0)
+    clipped: tuple[float, float] = (0.0, 0.0)
 
     @property
     def rows(self) -> int:
@@ -83,6 +87,8 @@ class ColumnProfile:
             shift,
             squares,
             (self.infinities[0] + other.infinities[0], self.infinities[1] + other.infinities[1]),
+            (self.outside[0] + other.outside[0], self.outside[1] + other.outside[1]),
+            (self.clipped[0] + other.clipped[0], self.clipped[1] + other.clipped[1]),
         )
 
 
@@ -160,12 +166,21 @@ def profile_ordered(ordered: FloatArray, bins: NumericBins, *, absent: int = 0, 
     """As `profile_column`, of the values of a numeric column in rising order, those that are NaN last."""
     counts, sums, finite, infinities = binned(ordered, bins)
     low, high, shift, squares = math.inf, -math.inf, 0.0, 0.0
+    outside, ends = infinities, (float(sums[0]), float(sums[-1]))
     if len(finite):
         low, high = float(finite[0]), float(finite[-1])
         with np.errstate(over="ignore", invalid="ignore"):
             shift, squares = _moments(finite, bins.center)
+    if sum(infinities) or low < bins.low or high > bins.high:
+        below, above = int(finite.searchsorted(bins.low)), int(finite.searchsorted(bins.high, side="right"))
+        outside = infinities[0] + below, infinities[1] + len(finite) - above
+        first, last = int(counts[0]) - infinities[0], len(finite) - int(counts[-1]) + infinities[1]
+        ends = (
+            float(finite[below:first].sum() + outside[0] * bins.low),
+            float(finite[last:above].sum() + outside[1] * bins.high),
+        )
     missing = len(ordered) - int(counts.sum()) - invalid
-    return ColumnProfile(counts, sums, missing, absent, invalid, low, high, shift, squares, infinities)
+    return ColumnProfile(counts, sums, missing, absent, invalid, low, high, shift, squares, infinities, outside, ends)
 
 
 def binned(ordered: FloatArray, bins: NumericBins) -> tuple[IntArray, FloatArray, FloatArray, tuple[int, int]]:

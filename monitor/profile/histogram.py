@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from monitor.profile.bins import NumericBins
 from monitor.profile.column import ColumnProfile
 from monitor.records import FloatArray, Histogram
+
+
+def clipped(profile: ColumnProfile) -> ColumnProfile:
+    """A profile as if every value beyond the range of the bins' reference lay at its end; its moments stay what they are.
+
+    What lies beyond the range, and how far, no reference can say anything about: a single value can weigh any amount.
+    """
+    if profile.outside == (0, 0):
+        return profile
+    sums = profile.sums.copy()
+    sums[0], sums[-1] = profile.clipped
+    return replace(profile, sums=sums, infinities=(0, 0))
 
 
 def histogram_pair(reference: ColumnProfile, current: ColumnProfile, bins: NumericBins) -> tuple[Histogram, Histogram]:

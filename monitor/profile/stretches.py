@@ -11,6 +11,7 @@ import numpy as np
 
 from monitor.profile.bins import Bins, NumericBins
 from monitor.profile.column import Profile, binned, profile_batch
+from monitor.profile.histogram import clipped
 from monitor.profile.seasons import SIZES, cells_of
 from monitor.profile.tallies import Places, Tally, grown, tallied
 from monitor.records import Coded, EventBatch, FloatArray, IntArray, ObjectArray
@@ -170,7 +171,8 @@ class Cutter:
                 stretch = int(places.stretches[start]) if end > start else -1
                 cell = int(places.cells[start]) if places.cells is not None and end > start else -1
                 if stretch >= 0 or cell >= 0:
-                    counts, sums, _, _ = binned(np.sort(np.asarray(values[start:end], dtype=np.float64)), bins)
+                    within = np.clip(np.asarray(values[start:end], dtype=np.float64), bins.low, bins.high)
+                    counts, sums, _, _ = binned(np.sort(within), bins)
                     tally.add(stretch, cell, np.append(counts, [end - start - counts.sum(), 0]), sums)
         else:
             tally.add_rows(places, values, bins)
@@ -189,7 +191,7 @@ class Cutter:
         for name, column in profile.columns.items():
             if name in self.bins:
                 rows = np.append(column.counts, [column.missing, column.unseen])
-                self._tally_of(name).add(stretch, cell, rows, column.sums)
+                self._tally_of(name).add(stretch, cell, rows, clipped(column).sums)
 
     def _tally_of(self, name: str) -> Tally:
         if name not in self._tallies:

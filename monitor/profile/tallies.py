@@ -59,7 +59,10 @@ class Tally:
             self.sums = grown(self.sums, stretches)
 
     def add(self, stretch: int, cell: int, rows: IntArray, sums: FloatArray) -> None:
-        """Add rows per bin, missing and unseen, that are all of one stretch and one cell, -1 for none."""
+        """Add rows per bin, missing and unseen, that are all of one stretch and one cell, -1 for none.
+
+        Sums are of values clipped to the range of the bins.
+        """
         if stretch >= 0:
             self.counts[stretch] += rows
             if self.sums is not None:
@@ -77,9 +80,11 @@ class Tally:
             timed = places.cells >= 0
             self.seasons += tallied(places.cells[timed].astype(np.int64) * width + slots[timed], self.seasons.shape)
         if self.sums is not None:
-            finite = np.isfinite(values[kept])
+            assert isinstance(bins, NumericBins)  # others have no sums
+            within = np.clip(values[kept], bins.low, bins.high)
+            finite = np.isfinite(within)
             keys = stretches[finite] * len(bins) + slots[kept][finite]
-            self.sums += tallied(keys, self.sums.shape, values[kept][finite])
+            self.sums += tallied(keys, self.sums.shape, within[finite])
 
 
 def _slots(values: Any, bins: Bins) -> IntArray:

@@ -1,8 +1,9 @@
 """Profiles as bytes, and sums of many of them without unpacking each.
 
 All columns of a profile lie one after the other in one vector of whole numbers (by column its bins, then the rows missing,
-absent, unseen, and of minus and plus infinity) and, where they are numeric, in vectors of floats. Only what is not zero is
-kept, so that a bucket of few rows is small, and adding a bucket to a sum is one addition of vectors.
+absent, unseen, of minus and plus infinity, below and above the reference's range) and, where they are numeric, in vectors of
+floats. Only what is not zero is kept, so that a bucket of few rows is small, and adding a bucket to a sum is one addition of
+vectors.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import numpy as np
 from monitor.profile import Bins, ColumnProfile, NumericBins, Profile
 from monitor.records import FloatArray, IntArray
 
-FORMAT = 2
-BESIDES = 5  # missing, absent, unseen, minus and plus infinity
+FORMAT = 3
+BESIDES = 7  # missing, absent, unseen, minus and plus infinity, below and above the range
+ENDS = 7  # low, high, finite, shift, squares, clipped sums of the outer bins
 _decode = msgspec.msgpack.Decoder().decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -61,6 +63,7 @@ class Sum:
         self.lows, self.highs = np.full(columns, math.inf), np.full(columns, -math.inf)
         self.finite: IntArray = np.zeros(columns, dtype=np.int64)
         self.shifts, self.squares = np.zeros(columns), np.zeros(columns)
+        self.clipped = np.zeros((2, columns))
 
     def _add(self, rows: int, first: float, last: float, seasons: Mapping[int, int]) -> None:
         self.rows += rows
@@ -79,12 +82,14 @@ class Sum:
             self.held[place] = True
             bins = end - BESIDES
             self.counts[start:bins] += column.counts
-            self.counts[bins:end] += (column.missing, column.absent, column.unseen, *column.infinities)
+            self.counts[bins:end] += (
+                column.missing, column.absent, column.unseen, *column.infinities, *column.outside,
+            )  # fmt: skip
             if first >= 0:
                 self.sums[first : first + bins - start] += column.sums
                 numeric.append(place)
-                ends.append((column.low, column.high, column.finite, column.shift, column.squares))
-        self._add_ends(np.array(numeric, dtype=np.int64), np.array(ends, dtype=np.float64).reshape(-1, 5).T)
+                ends.append((column.low, column.high, column.finite, column.shift, column.squares, *column.clipped))
+        self._add_ends(np.array(numeric, dtype=np.int64), np.array(ends, dtype=np.float64).reshape(-1, ENDS).T)
 
     def merge(self, other: Sum) -> None:
         """Add another sum on the same layout."""
@@ -106,15 +111,17 @@ class Sum:
         summed = self.layout.sum_of[at]
         self.sums[summed[summed >= 0]] += np.frombuffer(sums, dtype=np.float64)
         numeric = np.flatnonzero(here & self.layout.numeric)
-        self._add_ends(numeric, np.frombuffer(ends, dtype=np.float64).reshape(5, -1))
+        self._add_ends(numeric, np.frombuffer(ends, dtype=np.float64).reshape(ENDS, -1))
 
     def _ends(self, places: IntArray) -> FloatArray:
-        found: FloatArray = np.vstack([self.lows, self.highs, self.finite, self.shifts, self.squares])[:, places]
+        found: FloatArray = np.vstack([self.lows, self.highs, self.finite, self.shifts, self.squares, self.clipped])[
+            :, places
+        ]
         return found
 
     def _add_ends(self, places: IntArray, ends: FloatArray) -> None:
         """Add the ends and moments of some columns; moments as `monitor.profile.column.added_moments` does."""
-        lows, highs, finite, shifts, squares = ends
+        lows, highs, finite, shifts, squares = ends[:5]
         self.lows[places] = np.minimum(self.lows[places], lows)
         self.highs[places] = np.maximum(self.highs[places], highs)
         before = self.finite[places]
@@ -124,6 +131,7 @@ class Sum:
             self.squares[places] += squares + np.where((before > 0) & (finite > 0), between, 0.0)
         self.shifts[places] += shifts
         self.finite[places] += finite.astype(np.int64)
+        self.clipped[:, places] += ends[5:]
 
     def encoded(self) -> bytes:
         """The sum as bytes."""
@@ -156,14 +164,15 @@ class Sum:
             if not self.held[place]:
                 continue
             bins = end - BESIDES
-            missing, absent, unseen, *infinities = self.counts[bins:end].tolist()
+            missing, absent, unseen, minus, plus, below, above = self.counts[bins:end].tolist()
             counts, sums = self.counts[start:bins].copy(), np.zeros(bins - start)
             if first >= 0:
                 sums = self.sums[first : first + bins - start].copy()
             shift, squares = float(self.shifts[place]), float(self.squares[place])
             low, high = float(self.lows[place]), float(self.highs[place])
+            ends = float(self.clipped[0, place]), float(self.clipped[1, place])
             columns[name] = ColumnProfile(
-                counts, sums, missing, absent, unseen, low, high, shift, squares, (infinities[0], infinities[1])
+                counts, sums, missing, absent, unseen, low, high, shift, squares, (minus, plus), (below, above), ends
             )
         return Profile(self.rows, self.first, self.last, columns, dict(self.seasons))
 

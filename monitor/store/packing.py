@@ -12,7 +12,7 @@ import numpy as np
 from monitor.profile import Bins, CategoricalBins, ColumnProfile, NumericBins, Reference, Seasons, Stretches
 from monitor.records import Column, ColumnKind, Role
 
-FORMAT = 2
+FORMAT = 3
 
 
 def pack(array: Any) -> list[Any]:
@@ -69,15 +69,15 @@ def _encode_bins(bins: Bins | None) -> list[Any] | None:
     if bins is None:
         return None
     if isinstance(bins, NumericBins):
-        return [pack(bins.edges), pack(bins.groups), bins.center]
-    return [list(bins.categories), pack(bins.groups), 0.0]
+        return [pack(bins.edges), pack(bins.groups), [bins.center, bins.low, bins.high]]
+    return [list(bins.categories), pack(bins.groups), []]
 
 
 def _encode_column(profile: ColumnProfile | None) -> list[Any] | None:
     if profile is None:
         return None
-    whole = [profile.missing, profile.absent, profile.unseen, *profile.infinities]
-    real = [profile.low, profile.high, profile.shift, profile.squares]
+    whole = [profile.missing, profile.absent, profile.unseen, *profile.infinities, *profile.outside]
+    real = [profile.low, profile.high, profile.shift, profile.squares, *profile.clipped]
     return [pack(profile.counts), pack(profile.sums), whole, real]
 
 
@@ -106,16 +106,17 @@ def decode_reference(body: bytes) -> Reference:
 
 
 def _decode_column(counts: list[Any], sums: list[Any], whole: list[int], real: list[float]) -> ColumnProfile:
-    missing, absent, unseen, below, above = whole
-    low, high, shift, squares = real
+    missing, absent, unseen, minus, plus, below, above = whole
+    low, high, shift, squares, first, last = real
     return ColumnProfile(
-        unpack(counts), unpack(sums), missing, absent, unseen, low, high, shift, squares, (below, above)
-    )
+        unpack(counts), unpack(sums), missing, absent, unseen, low, high, shift, squares,
+        (minus, plus), (below, above), (first, last),
+    )  # fmt: skip
 
 
-def _bins(kind: ColumnKind, edges: list[Any], groups: list[Any], center: float) -> Bins:
+def _bins(kind: ColumnKind, edges: list[Any], groups: list[Any], about: list[float]) -> Bins:
     if kind is ColumnKind.NUMERIC:
-        return NumericBins(unpack(edges), unpack(groups), center)
+        return NumericBins(unpack(edges), unpack(groups), *about)
     return CategoricalBins(tuple(edges), unpack(groups))
 
 

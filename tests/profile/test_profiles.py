@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 
-from monitor.profile import Bins, Profile, comparable, draw_bins, merge, profile_batch, profile_column
+from monitor.profile import Bins, Profile, clipped, comparable, draw_bins, merge, profile_batch, profile_column
 from monitor.records import ColumnKind, EventBatch
 from monitor.stats.psi import psi
 from tests.profile.columns import KINDS, batch, numeric, objects
@@ -115,6 +115,22 @@ def test_infinities_belong_to_the_outer_bins_and_to_no_sum() -> None:
     assert profile.missing == 1
     assert profile.sums.sum() == 5
     assert np.isfinite(profile.sums).all()
+
+
+@given(
+    some.lists(some.floats(-1e6, 1e6), min_size=1, max_size=40),
+    some.lists(some.one_of(some.floats(-1e9, 1e9), some.sampled_from([np.nan, np.inf, -np.inf, 1e300])), max_size=60),
+    some.integers(0, 60),
+)
+def test_a_clipped_profile_is_that_of_the_clipped_values(known: list[float], values: list[float], cut: int) -> None:
+    bins = draw_bins(np.array(known), ColumnKind.NUMERIC)
+    rows = np.array(values)
+    whole = profile_column(rows[:cut], bins) + profile_column(rows[cut:], bins)
+    assert whole.outside == (int((rows < min(known)).sum()), int((rows > max(known)).sum()))
+    within = profile_column(np.clip(rows, min(known), max(known)), bins)
+    assert clipped(whole).counts.tolist() == within.counts.tolist()
+    assert clipped(whole).sums == pytest.approx(within.sums, rel=1e-12, abs=1e-6)
+    assert (clipped(whole).infinities, within.outside) == ((0, 0), (0, 0))
 
 
 def test_text_in_a_numeric_column_is_unseen_and_not_missing() -> None:
