@@ -19,6 +19,7 @@ from monitor.profile import (
     NumericBins,
     Profile,
     Reference,
+    baseline,
     clipped,
     comparable,
     group_counts,
@@ -170,7 +171,9 @@ class _Column:
     def __init__(self, reference: Reference, calibration: Any, name: str, windows: list[Profile]) -> None:
         self.calibration, self.name, self.bins = calibration, name, reference.bins[name]
         self.whole, self.profiles = reference.profiles[name], [window.columns[name] for window in windows]
-        self.before = np.asarray(comparable(self.whole, self.bins), dtype=np.float64)
+        # One baseline for all windows: worlds have no season.
+        base = baseline(reference, Profile(0, 0.0, 0.0)).counts[name]
+        self.before = np.asarray(group_counts(base, self.bins), dtype=np.float64)
         after = [np.append(each.counts, [each.missing, each.unseen]) for each in self.profiles]
         self.counts = np.stack(after) if after else np.zeros((0, len(self.bins) + 2))
         self.after = np.asarray(group_counts(self.counts, self.bins), dtype=np.float64)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
 from monitor.calibrate.resampling import Resampled, resample
-from monitor.calibrate.restlessness import SHORT, Restlessness, restlessness
+from monitor.calibrate.restlessness import MOSTLY_OWN, SHORT, Restlessness, restlessness
 from monitor.calibrate.significance import (
     contrast_scores,
     contrast_statistic,
@@ -27,7 +27,7 @@ from monitor.calibrate.tails import (
     weighted_chi_square_tail,
 )
 from monitor.profile import NumericBins, Reference, Stretches, group_counts
-from monitor.records import FloatArray, Statistic
+from monitor.records import FloatArray, NoData, Statistic
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,14 @@ class Calibration:
         columns: the restlessness of each column.
         scores: the contrasts of each numeric column, shape (2, groups); of a categorical one, shape (0, groups).
         resampled: by column and statistic, where no closed form is known.
+        unusable: by column and statistic, why it cannot be resampled.
     """
 
     how: str
     columns: Mapping[str, Restlessness]
     scores: Mapping[str, FloatArray]
     resampled: Mapping[tuple[str, str], Resampled]
+    unusable: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def calibrate(
@@ -80,7 +82,7 @@ def calibrate(
     if cut is None:
         raise ValueError("expected a reference with its stretches, got one without")
     parts = max(round(window_seconds / cut.seconds), 1) if cut.seconds else _parts_of_undated(cut)
-    columns, scores, resampled = {}, {}, {}
+    columns, scores, resampled, unusable = {}, {}, {}, {}
     for column in reference.columns:
         bins = reference.bins.get(column.name)
         if bins is None:
@@ -94,16 +96,18 @@ def calibrate(
         # clusters as the outer groups do.
         single = np.eye(len(whole))[[0, -3, -2, -1]]
         tested = np.concatenate([scores[column.name], single])
-        rest = restlessness(groups, expected, cut.repeats, tested, parts=parts)
+        rest = restlessness(groups, expected, cut.own_share, tested, parts=parts, numeric=numeric)
         columns[column.name] = rest
         for statistic in statistics.get(column.name, ()):
             if statistic.null == "resampled":
                 # Its own stream of random numbers: what is asked for beside it changes nothing.
                 seed = f"{reference.fingerprint}/{column.name}/{statistic.name}"
                 own = np.random.default_rng([*seed.encode()])
-                found = resample(statistic, reference, column.name, batch=rest.batches, rng=own)
-                resampled[column.name, statistic.name] = found
-    return Calibration(_how(reference, cut, window_seconds), columns, scores, resampled)
+                try:
+                    resampled[column.name, statistic.name] = resample(statistic, reference, column.name, rest, rng=own)
+                except NoData as reason:
+                    unusable[column.name, statistic.name] = str(reason)
+    return Calibration(_how(reference, cut, window_seconds), columns, scores, resampled, unusable)
 
 
 def _parts_of_undated(cut: Stretches) -> int:
@@ -116,7 +120,9 @@ def _how(reference: Reference, cut: Stretches, window_seconds: float) -> str:
     if not cut.seconds:
         return "short_reference" if cut.dated else "undated_reference"
     windows = len(cut) * cut.seconds / window_seconds
-    if windows < SHORT or len(cut) < SHORT:
+    parts = max(round(window_seconds / cut.seconds), 1)
+    # Matched by a season that it has seen once, it cannot tell what differs between two of them.
+    if windows < SHORT or len(cut) < SHORT or float(cut.own_share(parts).mean()) > MOSTLY_OWN:
         return "short_reference"
     return "by_season" if reference.match else "by_stretches"
 
@@ -258,7 +264,9 @@ def _contrasts(
     for place in range(most):
         has = [row for row, name in enumerate(names) if len(calibration.scores[name]) > place]
         scores = _padded([calibration.scores[names[row]][place] for row in has], width)
-        found = contrast_statistic(reference[has], current[has], scores)
+        # The second one is of the spread.
+        level = None if place == 0 else _padded([calibration.scores[names[row]][0] for row in has], width)
+        found = contrast_statistic(reference[has], current[has], scores, level)
         for row, value in zip(has, found, strict=True):
             rest = calibration.columns[names[row]]
             values[row, place] = value / (1 + (rest.contrasts[place] - 1) * _growth(current[row].sum(), rest))

@@ -8,13 +8,16 @@ of what independent rows would vary, times their rows (batch means). Each stretc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.calibrate.significance import g_statistic
+from monitor.profile.stretches import batched
 from monitor.records import FloatArray, IntArray
 
+MOSTLY_OWN = 0.5
 FEWEST = 4  # with fewer stretches than that a variance is not told at all
 # An estimate from four windows says next to nothing of its own tail: by Student's law nothing would ever alert. It is trusted
 # as one from nine would be, and the calibration's name says that the reference is short.
@@ -48,10 +51,11 @@ class Restlessness:
 def restlessness(
     groups: IntArray | FloatArray,
     expected: FloatArray | None,
-    repeats: FloatArray,
+    own_share: Callable[[int], FloatArray],
     scores: FloatArray,
     *,
     parts: int,
+    numeric: bool,
 ) -> Restlessness:
     """Read the restlessness of one column off the stretches of its reference.
 
@@ -63,25 +67,28 @@ def restlessness(
     Args:
         groups: rows per group of each stretch, shape (s, g).
         expected: rows that the whole reference expects of rows of the same seasons, shape (s, g); None where not matched.
-        repeats: how many stretches' worth of rows each is compared with, itself among them, shape (s,).
+        own_share: by size of batch, which share of the rows that each is compared with are its own, shape (batches,).
         scores: contrasts on the groups, shape (c, g).
         parts: stretches in a window.
+        numeric: whether the first two contrasts are level and spread.
     """
-    levels = [_level(groups, expected, repeats, scores, size) for size in range(1, parts + 1) if parts % size == 0]
-    told = [level for level in levels if level.batches >= FEWEST] or levels[:1]
+    sizes = [size for size in range(1, parts + 1) if parts % size == 0]
+    levels = [_level(groups, expected, own_share(size), scores, size, numeric=numeric) for size in sizes]
+    # What is compared with itself for the most part tells nothing.
+    told = [level for level in levels if level.batches >= FEWEST and level.own <= MOSTLY_OWN] or levels[:1]
     chosen = told[_shortest([(level.mean, level.freedom) for level in told])]
     inflations, freedoms = [], []
     for place in range(len(scores)):
         row = told[_shortest([(level.contrasts[place], level.batches - 1.0) for level in told])]
         inflations.append(max(row.contrasts[place], 1.0))
-        freedoms.append(max(row.batches - 1.0, LEAST_FREEDOM))
+        freedoms.append(min(max(row.batches - 1.0, LEAST_FREEDOM), float(row.heavy[place])))
     window_level = chosen.size == parts and parts > 0
     # Far from the reference G grows more slowly than the squares that the λ come from. What whole windows have shown of it
     # counts; of shorter batches it does not carry over, for their average lies nearer.
     bend = chosen.bend if window_level and expected is None else 1.0
     return Restlessness(
         np.maximum(chosen.weights * bend, 1.0),
-        max(chosen.freedom, LEAST_FREEDOM),
+        min(max(chosen.freedom, LEAST_FREEDOM), chosen.burst),
         np.array(inflations),
         np.array(freedoms),
         chosen.rows if window_level else np.inf,
@@ -91,7 +98,11 @@ def restlessness(
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """What batches of `size` stretches tell; `bend` is their mean G over the mean of the squares that it is near to."""
+    """What batches of `size` stretches tell.
+
+    `heavy` are the degrees of freedom of each contrast's tail, `burst` those of G's, `bend` their mean G over the mean of the
+    squares that it is near to, `own` the mean share of what they are compared with that is their own.
+    """
 
     size: int
     batches: int
@@ -100,7 +111,10 @@ class _Level:
     mean: float
     freedom: float
     contrasts: FloatArray
+    heavy: FloatArray
+    burst: float
     bend: float
+    own: float
 
 
 def _shortest(levels: list[tuple[float, float]]) -> int:
@@ -112,28 +126,26 @@ def _shortest(levels: list[tuple[float, float]]) -> int:
     return len(levels) - 1
 
 
-def _batched(values: FloatArray, size: int) -> FloatArray:
-    batches = max(len(values) // size, 1)
-    used = values[: batches * size]
-    summed: FloatArray = used.reshape(batches, -1, *values.shape[1:]).sum(axis=1)
-    return summed
-
-
 def _level(
-    groups: IntArray | FloatArray, expected: FloatArray | None, repeats: FloatArray, scores: FloatArray, size: int
+    groups: IntArray | FloatArray,
+    expected: FloatArray | None,
+    own: FloatArray,
+    scores: FloatArray,
+    size: int,
+    *,
+    numeric: bool,
 ) -> _Level:
-    counts = _batched(np.asarray(groups, dtype=np.float64), size)
+    counts = batched(groups, size)
     whole = counts.sum(axis=0) / max(counts.sum(), 1.0)
     rows = counts.sum(axis=1)
     awaited = np.outer(rows, whole)
     if expected is not None:
-        awaited = _batched(expected, size)
+        awaited = batched(expected, size)
         # Of a label, not every row that is awaited has come.
         awaited = awaited * (rows / np.maximum(awaited.sum(axis=1), 1e-12))[:, None]
     batches = len(counts)
     # Left out of its own yardstick: what is compared with itself in part looks too quiet.
-    others = _batched(1 / np.maximum(repeats, 1.0), size)  # the share of its yardstick that is its own
-    factor = np.sqrt(1 / np.maximum(1 - np.minimum(others, 0.9), 0.1))
+    factor = np.sqrt(1 / (1 - np.minimum(own, 0.9)))
     share = (counts - awaited) / np.maximum(rows, 1.0)[:, None] * (np.sqrt(rows) * factor)[:, None]
     used = whole > 0
     scaled = share[:, used] / np.sqrt(whole[used])
@@ -143,11 +155,42 @@ def _level(
     # So many directions share the tail; with each of them the estimate rests on more.
     directions = float((floored**2).sum() ** 2 / (floored**4).sum())
     spread = np.maximum((whole * (scores - (scores @ whole)[:, None]) ** 2).sum(axis=1), 1e-300)
-    contrasts = ((share @ scores.T) ** 2).mean(axis=0) / spread
+    moved = share @ scores.T
+    if numeric:
+        # As `contrast_statistic` has it.
+        level = (counts - awaited) / np.maximum(rows, 1.0)[:, None] @ scores[0]
+        moved[:, 1] -= level**2 * np.sqrt(rows) * factor
+    squared = moved**2
+    contrasts = squared.mean(axis=0) / spread
+    heavy = _heavy_freedom((squared**2).mean(axis=0), squared.mean(axis=0), batches)
     squares = float((scaled**2).sum())
     bend = min(float(g_statistic(counts.sum(axis=0) - counts, counts).sum()) / squares, 1.0) if squares > 0 else 1.0
-    mean, freedom = float(eigenvalues.mean()), (batches - 1) * directions
-    return _Level(size, batches, float(rows.mean()), eigenvalues, mean, freedom, contrasts, bend)
+    mean = float(eigenvalues.mean())
+    freedom, burst = (batches - 1) * directions, _burst_freedom((scaled**2).sum(axis=1), eigenvalues)
+    return _Level(
+        size, batches, float(rows.mean()), eigenvalues, mean, freedom, contrasts, heavy, burst, bend, float(own.mean())
+    )
+
+
+def _heavy_freedom(fourth: FloatArray, second: FloatArray, batches: int) -> FloatArray:
+    """Degrees of freedom of a Student's t with the kurtosis that the batches show; inf where chance alone may have made it.
+
+    Windows that differ by rare bursts, as a reference shows them, have heavier tails than a normal law of their variance.
+    """
+    excess = fourth / np.maximum(second**2, 1e-300) - 3 - 3 * np.sqrt(24 / batches)
+    found: FloatArray = np.where(excess > 0, 4 + 6 / np.maximum(excess, 1e-6), np.inf)
+    return found
+
+
+def _burst_freedom(squares: FloatArray, eigenvalues: FloatArray) -> float:
+    """As `_heavy_freedom`, of the whole: what a χ²_ν / ν below Σ λᵢ χ²₁ adds to its variance is what the batches show more."""
+    total = float(eigenvalues.sum())
+    if total <= 0 or len(squares) < 2:
+        return np.inf
+    expected = 2 * float((eigenvalues**2).sum()) / total**2
+    shown = float(squares.var(ddof=1)) / max(float(squares.mean()) ** 2, 1e-300)
+    excess = (1 + shown - 3 * expected * np.sqrt(8 / len(squares))) / (1 + expected) - 1
+    return 4 + 2 / excess if excess > 0 else np.inf
 
 
 def _shrunk(eigenvalues: FloatArray, samples: int) -> FloatArray:

@@ -70,13 +70,17 @@ def contrast_scores(reference: Counts) -> FloatArray:
     return np.stack([np.append(level, [0.0, 0.0]), np.append(spread, [0.0, 0.0])])
 
 
-def contrast_statistic(reference: Counts, current: Counts, scores: FloatArray) -> FloatArray:
+def contrast_statistic(
+    reference: Counts, current: Counts, scores: FloatArray, level: FloatArray | None = None
+) -> FloatArray:
     """The squared difference of the mean scores over its variance for independent rows: about χ²₁ where nothing has changed.
 
     Args:
         reference: rows per group, shape (..., k).
         current: rows per group, shape (..., k).
         scores: a score for every group, shape (..., k).
+        level: where the scores are squares of these, the square of how far their mean has moved is taken off: a spread is
+            one about the window's own level, and windows that differ in level alone do not differ in spread.
 
     Returns:
         Shape (...); 0 where all rows score the same or either side has none.
@@ -90,6 +94,8 @@ def contrast_statistic(reference: Counts, current: Counts, scores: FloatArray) -
     variance = (pooled * (scores - mean) ** 2).sum(axis=-1)
     shares = current / n_current[..., None] - reference / n_reference[..., None]
     difference = (shares * scores).sum(axis=-1)
+    if level is not None:
+        difference = difference - (shares * level).sum(axis=-1) ** 2
     told = known & (variance > 1e-12)
     error = np.where(told, variance, 1.0) * (1 / n_current + 1 / n_reference)
     squared: FloatArray = np.where(told, difference**2 / error, 0.0)
@@ -135,7 +141,8 @@ def share_p_value(
 def parts_of_level(contrasts: FloatArray) -> FloatArray:
     """How a significance level is divided over the G-test, the contrasts, and the rows missing and unseen; rows add up to 1.
 
-    The tests of the rows missing and unseen get little: their exact p-values fall by orders of magnitude with each further row.
+    A shift is what is to be seen first, so most goes to the level. The tests of the rows missing and unseen get little: their
+    exact p-values fall by orders of magnitude with each further row.
 
     Args:
         contrasts: level and spread, shape (f, c), c 0 or 2; NaN where a column has none.
@@ -143,6 +150,6 @@ def parts_of_level(contrasts: FloatArray) -> FloatArray:
     Returns:
         Shape (f, 1 + c + 2).
     """
-    held = ~np.isnan(contrasts) * np.array([0.3, 0.2])[: contrasts.shape[1]]
+    held = ~np.isnan(contrasts) * np.array([0.6, 0.15])[: contrasts.shape[1]]
     others = np.full((len(contrasts), 2), 0.05)
     return np.concatenate([0.9 - held.sum(axis=1, keepdims=True), held, others], axis=1)

@@ -12,6 +12,7 @@ import numpy as np
 from monitor.calibrate.special import beta_distribution, kolmogorov_survival, normal_tail
 from monitor.records import FloatArray
 
+FEW = 30
 UPPER = 0.1  # the share of the draws that a tail is fitted to
 
 
@@ -189,7 +190,8 @@ class ExponentialTail:
     """P(T > x) from resampled T: counted in the body, and beyond the upper tenth by an exponential fitted to what exceeds it.
 
     The exponential suits squares of what is nearly normal, whose tails fall at least as fast. It is averaged over a χ²_ν / ν
-    for the uncertainty of the blocks that were resampled, and its mean is taken two standard errors larger.
+    for the uncertainty of the blocks that were resampled, and its mean is taken two standard errors larger. Of few blocks
+    there are few different draws, and their upper tenth is hardly a tail: then the mean is at least that of all draws.
 
     Attributes:
         draws: T of the resamplings, rising, shape (r,).
@@ -214,7 +216,10 @@ class ExponentialTail:
         ordered = np.sort(draws)
         start = float(ordered[int((1 - UPPER) * len(ordered))])
         beyond = ordered[ordered > start] - start
-        mean = float(beyond.mean()) * (1 + 2 / math.sqrt(len(beyond))) if len(beyond) else 0.0
+        different = len(np.unique(beyond))
+        mean = float(beyond.mean()) * (1 + 2 / math.sqrt(different)) if different else 0.0
+        if different < FEW:
+            mean = max(mean, float(ordered.mean()))
         return cls(ordered, start, mean, freedom)
 
     def p_value(self, value: float) -> float:

@@ -162,6 +162,9 @@ class Context:
     def _trailing_labels(self, labels: Reference | None, span: Window, fingerprint: str) -> Reference | None:
         if labels is None:
             return None
+        # The newest labels have not matured: those that come early are not like those that come late.
+        mature = self.model.labels.mature if self.model.labels else 0.0
+        span = Window(span.start - mature, span.end - mature)
         cutter, numeric = self._cutter(labels, span), self.model.task == "regression"
         for batch in self.source.labelled(span, numeric=numeric, known_by=self.known_by):
             cutter.add(EventBatch(UNVERSIONED, batch.times, {Role.LABEL.value: batch.labels}))
@@ -170,8 +173,7 @@ class Context:
     def _cutter(self, reference: Reference, span: Window) -> Cutter:
         return cutter_for(
             reference.bins,
-            first=span.start,
-            last=span.end,
+            covered=span.end - span.start,
             rows=0,
             window_seconds=window_seconds(self.model.windows),
             match=reference.match,

@@ -103,8 +103,10 @@ def score_columns(
     places = {name: place for place, name in enumerate(told)}
     scores = []
     for name, column in columns.items():
-        rows = current[name].rows
         for statistic in wanted.get(name, ()):
+            # Those compared by their values have as many rows as hold one.
+            by_value = statistic.needs == "histogram" or statistic.null == "kolmogorov"
+            rows = int(current[name].counts.sum()) if by_value else current[name].rows
             try:
                 if rows < min_rows:
                     raise NoData(f"expected at least {min_rows} rows, got {rows}")
@@ -114,7 +116,7 @@ def score_columns(
                     )
                 pair = _Pair(reference, base, current[name], name, sides[name])
                 scores.append(_score(column, statistic, pair, calibration, tested, places[name], keys))
-            except NoData as reason:
+            except (NoData, ArithmeticError) as reason:  # values at the end of what a float holds
                 fixed = keys.thresholds.get(statistic.name)
                 threshold = (
                     fixed if fixed is not None else keys.material.get(statistic.name, statistic.default_material)
@@ -205,6 +207,8 @@ def _evidence(
     if statistic.null == "kolmogorov":
         return kolmogorov_evidence(calibration.columns[pair.name], value, n_reference, n_current, level)
     if statistic.null == "resampled":
+        if (pair.name, statistic.name) in calibration.unusable:
+            raise NoData(calibration.unusable[pair.name, statistic.name])
         drawn = calibration.resampled[pair.name, statistic.name]
         if statistic.reach is not None:
             before, rest = pair.reference.profiles[pair.name], calibration.columns[pair.name]

@@ -15,7 +15,7 @@ from monitor.check._scores import Keys, Score, kinds, score_columns
 from monitor.check._statistics import FalseAlarms, Floors, Thresholds, keyed_by_statistics, named_statistics, statistic
 from monitor.check._verdict import measured, verdict_of
 from monitor.options import Options as _Options
-from monitor.profile import Profile, Reference, baseline, profile_batch
+from monitor.profile import Bins, Profile, Reference, baseline, profile_batch
 from monitor.records import EventBatch, Finding, NoData, Role, Statistic, Verdict, Window
 from monitor.windows import every_seconds, window_seconds
 
@@ -121,12 +121,19 @@ def _version(
                 )
             )
             yield features[-1]
-    parts = [(reference, profile, context.window, False), *_labels(context, version, reference)]
+    later = list(_labels(context, version, reference))
+    parts = [(reference, profile, context.window, False), *later]
     for held_against, part, window, provisional in parts:
         for finding in _part(context, options, keys, about, held_against, part):
             if finding.subject == "feature":
                 features.append(finding)
             yield replace(finding, window=window, provisional=provisional)
+    if not later and context.model.labels is not None and _label_bins(reference) is not None:
+        for found in wanted[LABEL]:
+            yield context.finding(
+                CHECK, found.name, Verdict.NO_DATA, "no label has come", feature=LABEL, threshold=_floor(options, found),
+                **about,
+            )  # fmt: skip
     yield _share(
         context, options, reference, features, {**about, "rows": profile.rows, "reference_rows": reference.rows}
     )
@@ -217,10 +224,13 @@ def _share(
     return context.finding(CHECK, SHARE, verdict, reason_text, value=value, threshold=threshold, **about)
 
 
+def _label_bins(reference: Reference) -> Bins | None:
+    return (reference.labels or reference).bins.get(LABEL)
+
+
 def _labels(context: Context, version: str, reference: Reference) -> Iterator[tuple[Reference, Profile, Window, bool]]:
     """The profile of the labels, of the newest window whose labels have matured; of this one, provisionally, before."""
-    held_against = reference.labels or reference
-    bins = held_against.bins.get(LABEL)
+    held_against, bins = reference.labels or reference, _label_bins(reference)
     if bins is None or context.model.labels is None:
         return
     settled = context.with_matured_labels()

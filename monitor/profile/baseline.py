@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monitor.profile.bins import CategoricalBins
 from monitor.profile.column import Profile
 from monitor.profile.reference import Reference
 from monitor.records import FloatArray, IntArray, NoData
@@ -31,6 +32,9 @@ class Baseline:
 def baseline(reference: Reference, current: Profile) -> Baseline:
     """The baseline of a window.
 
+    A category that a single row of the reference has would be unseen without that row. So as many unseen rows are to be
+    expected as there are such categories (Good, Biometrika 40, 1953), and they stand there.
+
     Matched by season, it is `Σ w_c p_c` over the cells c of the season, with w the shares of the window's rows and p the
     reference's shares in that cell. Its variance is that of `1 / Σ (w_c² / N_c)` rows.
 
@@ -44,7 +48,7 @@ def baseline(reference: Reference, current: Profile) -> Baseline:
     seasons = reference.seasons
     if seasons is None:
         counts = {
-            name: np.append(column.counts, [column.missing, column.unseen])
+            name: _unseen_expected(np.append(column.counts, [column.missing, column.unseen]), reference, name)
             for name, column in reference.profiles.items()
         }
         return Baseline(counts, float(reference.rows))
@@ -63,5 +67,15 @@ def baseline(reference: Reference, current: Profile) -> Baseline:
     for name, table in seasons.counts.items():
         held = table[cells[matched]].astype(np.float64)
         shares = held / np.maximum(held.sum(axis=1, keepdims=True), 1.0)
-        counts[name] = worth * (weights @ shares)
+        counts[name] = _unseen_expected(worth * (weights @ shares), reference, name)
     return Baseline(counts, worth)
+
+
+def _unseen_expected(counts: FloatArray | IntArray, reference: Reference, name: str) -> FloatArray | IntArray:
+    bins = reference.bins[name]
+    if not isinstance(bins, CategoricalBins) or bins.has_rest:
+        return counts
+    once = np.append(reference.profiles[name].counts == 1, [False, False])
+    found = np.where(once, 0, counts)
+    found[-1] += counts[once].sum()
+    return found

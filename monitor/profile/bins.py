@@ -14,7 +14,8 @@ from monitor.records import Coded, ColumnKind, FloatArray, IntArray, NoData, Obj
 FINE = 50  # so many quantile bins are kept
 GROUPS = 10  # and PSI and its kin look at so many groups of them
 CATEGORIES = 1000  # so many categories are told apart; the rarer ones of a wider column count as one
-CATEGORY_GROUPS = 50
+CATEGORY_GROUPS = 101  # so there are at most that many groups, the rest among them
+ALONE = 0.01  # a category with at least that share of the rows is a group of its own
 BLOCK = 65_536  # so many codes stay in the processor's cache while they are counted
 
 
@@ -89,8 +90,9 @@ def draw_bins(values: FloatArray | ObjectArray | Coded, kind: ColumnKind) -> Bin
     above it. A column of at most fifty different values has a bin for each of them, and one for what lies above all of them;
     its groups are cut at the deciles all the same. What falls below the smallest value is in the first bin with it: that is
     for checks of range to see.
-    Categorical: the categories by falling frequency, ties by name. Beyond the first thousand they share one last bin, and
-    then no value counts as unseen: which ones the reference had is no longer known.
+    Categorical: the categories by falling frequency, ties by name; those rarer than one row in a hundred are one group.
+    Beyond the first thousand they share one last bin, and then no value counts as unseen: which ones the reference had is no
+    longer known.
 
     Args:
         values: shape (n,); NaN or None where missing.
@@ -202,5 +204,6 @@ def categorical_bins(counted: Mapping[str, int]) -> CategoricalBins:
     ordered = sorted(counted, key=lambda name: (-counted[name], name))
     kept = tuple(ordered[:CATEGORIES])
     bins = len(kept) + (len(ordered) > CATEGORIES)
-    last = CATEGORY_GROUPS - 1 if bins > CATEGORY_GROUPS else CATEGORY_GROUPS
-    return CategoricalBins(kept, np.minimum(np.arange(bins), last).astype(np.int64))
+    # By share and not by rank: of many that are alike, the first ones are those that had luck in this reference.
+    alone = sum(counted[name] >= ALONE * sum(counted.values()) for name in kept)
+    return CategoricalBins(kept, np.minimum(np.arange(bins), alone).astype(np.int64))

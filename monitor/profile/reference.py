@@ -78,9 +78,10 @@ def build_reference(
     """
     if not len(batch):
         raise NoData("the reference has no rows")
-    first, last = float(np.nanmin(batch.times)), float(np.nanmax(batch.times))
+    covered = Covered(window_seconds)
+    covered.add(batch.times)
     builder = ReferenceBuilder(
-        columns, rows=len(batch), first=first, last=last, window_seconds=window_seconds, match=match
+        columns, rows=len(batch), covered=covered.seconds, window_seconds=window_seconds, match=match
     )
     places = builder.place(batch.times)
     for column in columns:
@@ -88,6 +89,27 @@ def build_reference(
             chunk = Chunk(batch.features[column.name], places, batch.invalid.get(column.name, 0))
             builder.add(column, partial(iter, [chunk]))
     return builder.reference(fingerprint=fingerprint, version=version)
+
+
+class Covered:
+    """How much event time rows cover, in windows that hold any: one row with a bogus time adds no more than one of them."""
+
+    def __init__(self, window_seconds: float) -> None:
+        self._size = window_seconds
+        self._windows: set[int] = set()
+        self._first, self._last = np.inf, -np.inf
+
+    def add(self, times: FloatArray) -> None:
+        """Take times in; those that are NaN cover nothing."""
+        timed = times[np.isfinite(times)]
+        if len(timed):
+            self._windows.update(np.unique(np.floor(timed / self._size).astype(np.int64)).tolist())
+            self._first, self._last = min(self._first, float(timed.min())), max(self._last, float(timed.max()))
+
+    @property
+    def seconds(self) -> float:
+        """How much it is; 0 where all rows have one time, or none."""
+        return max(min(len(self._windows) * self._size, self._last - self._first), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +132,7 @@ class ReferenceBuilder:
     Args:
         columns: what it has; those of them that have bins are added one after the other.
         rows: how many there are.
-        first: the earliest event time, 0 where there are none.
-        last: the latest one.
+        covered: the seconds of event time that its rows cover; 0 where they have no times.
         window_seconds: length of the windows that are judged against it.
         match: the seasons that windows are matched by.
     """
@@ -121,8 +142,7 @@ class ReferenceBuilder:
         columns: Sequence[Column],
         *,
         rows: int,
-        first: float,
-        last: float,
+        covered: float,
         window_seconds: float,
         match: tuple[str, ...] = (),
     ) -> None:
@@ -130,7 +150,7 @@ class ReferenceBuilder:
         self.bins: dict[str, Bins] = {}
         self.profiles: dict[str, ColumnProfile] = {}
         self.unusable: dict[str, str] = {}
-        self.cutter = cutter_for({}, first=first, last=last, rows=rows, window_seconds=window_seconds, match=match)
+        self.cutter = cutter_for({}, covered=covered, rows=rows, window_seconds=window_seconds, match=match)
 
     @property
     def by_rows(self) -> bool:
@@ -219,20 +239,19 @@ def _categorical(chunks: Chunks) -> tuple[Bins, ColumnProfile]:
 def cutter_for(
     bins: Mapping[str, Bins],
     *,
-    first: float,
-    last: float,
+    covered: float,
     rows: int,
     window_seconds: float,
     match: tuple[str, ...],
 ) -> Cutter:
-    """What cuts a reference of that many rows between two event times, for windows of that length."""
+    """What cuts a reference of that many rows, which cover so many seconds, for windows of that length."""
     by_rows = max(FEWEST_ROWS, -(-rows // ENOUGH))
-    if last <= first:
+    if covered <= 0:
         return Cutter(bins, seconds=0.0, stretch_rows=by_rows, dated=False)
-    seconds = stretch_seconds(window_seconds, last - first)
-    if last - first < FEWEST * seconds and not match:
+    seconds = stretch_seconds(window_seconds, covered)
+    if covered < FEWEST * seconds and not match:
         return Cutter(bins, seconds=0.0, stretch_rows=by_rows)
-    every = max(1, math.ceil((last - first) / seconds / MOST))
+    every = max(1, math.ceil(covered / seconds / MOST))
     return Cutter(bins, seconds=seconds, match=match, every=every)
 
 

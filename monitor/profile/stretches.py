@@ -36,8 +36,8 @@ class Stretches:
         sums: by numeric column, sum of the values per bin: shape (s, bins).
         expected: by column, where the reference is matched by season: what the whole reference says of rows of the same
             seasons, shape (s, bins + 2), in rows.
-        repeats: how many stretches of its size the rows that each is compared with make up, itself among them, shape (s,):
-            all of the reference, or those of the same seasons. 1 where it is only ever compared with itself.
+        composed: rows of each by the cell of its season, shape (s, cells); of one cell where nothing is matched.
+        cell_rows: rows of the whole reference by cell, shape (cells,).
         dated: whether its rows have times.
     """
 
@@ -46,11 +46,34 @@ class Stretches:
     counts: Mapping[str, IntArray]
     sums: Mapping[str, FloatArray] = field(default_factory=dict)
     expected: Mapping[str, FloatArray] = field(default_factory=dict)
-    repeats: FloatArray = field(default_factory=lambda: np.empty(0))
+    composed: IntArray = field(default_factory=lambda: np.empty((0, 1), dtype=np.int64))
+    cell_rows: IntArray = field(default_factory=lambda: np.ones(1, dtype=np.int64))
     dated: bool = True
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def own_share(self, size: int = 1) -> FloatArray:
+        """By batch of so many stretches, which share of the rows that it is compared with are its own; shape (s // size,).
+
+        1 where a batch is only ever compared with itself.
+        """
+        return self.own_share_of(batched(self.composed, size))
+
+    def own_share_of(self, composed: Any) -> FloatArray:
+        """As `own_share`, of any rows of the reference by cell, shape (..., cells)."""
+        composed = np.asarray(composed, dtype=np.float64)
+        own = (composed**2 / np.maximum(self.cell_rows, 1)).sum(axis=-1)
+        share: FloatArray = own / np.maximum(composed.sum(axis=-1), 1.0)
+        return share
+
+
+def batched(values: Any, size: int) -> FloatArray:
+    """Sums over batches of consecutive stretches, shape (s // size, ...); what is left over at the end is left out."""
+    batches = max(len(values) // size, 1)
+    used = np.asarray(values[: batches * size], dtype=np.float64)
+    summed: FloatArray = used.reshape(batches, -1, *used.shape[1:]).sum(axis=1)
+    return summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +235,15 @@ class Cutter:
         counts = {name: tally.counts[order] for name, tally in tallies.items()}
         sums = {name: tally.sums[order] for name, tally in tallies.items() if tally.sums is not None}
         if not self.match:
+            whole = np.array([self._taken], dtype=np.int64)
             return Stretches(
-                self.seconds, rows, counts, sums, repeats=self._taken / np.maximum(rows, 1), dated=self.dated
+                self.seconds, rows, counts, sums, composed=rows[:, None], cell_rows=whole, dated=self.dated
             )
         expected = {
             name: composed @ (found / np.maximum(found.sum(axis=1, keepdims=True), 1))
             for name, found in self.seasons().counts.items()
         }
-        # Of each cell's rows the share that is the stretch's own, averaged over its rows.
-        own = (composed**2 / np.maximum(self._cell_rows, 1)).sum(axis=1) / np.maximum(rows, 1)
-        return Stretches(self.seconds, rows, counts, sums, expected, 1 / np.maximum(own, 1e-12))
+        return Stretches(self.seconds, rows, counts, sums, expected, composed, self._cell_rows)
 
     def seasons(self) -> Seasons:
         """All rows by the cell of the season; of no cell where they are not matched by it."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from monitor.config import Model
-from monitor.profile.reference import BINNED, Chunk, Chunks, ReferenceBuilder
+from monitor.profile.reference import BINNED, Chunk, Chunks, Covered, ReferenceBuilder
 from monitor.profile.tallies import Places
 from monitor.records import Column
 from monitor.source._arrow import array_of, floats
@@ -24,27 +24,23 @@ from monitor.source._window import Versions
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is known of a reference before its columns are read: its ends are 0 where it has no times."""
+    """What is known of a reference before its columns are read; it covers 0 seconds where it has no times."""
 
     rows: int
-    first: float
-    last: float
+    covered: float
     versions: tuple[str, ...]
 
 
-def survey(table: Table, time: str | None, version: str) -> Survey:
+def survey(table: Table, time: str | None, version: str, *, window_seconds: float) -> Survey:
     """Go through times and versions once."""
     versions, rows = Versions(table, version), 0
-    first, last = np.inf, -np.inf
+    covered = Covered(window_seconds)
     for piece in table.read(versions.read, time=time):
         rows += piece.rows
         versions.of(piece)
         if piece.times is not None:
-            timed = piece.times[np.isfinite(piece.times)]
-            first = min(first, float(timed.min(initial=np.inf)))
-            last = max(last, float(timed.max(initial=-np.inf)))
-    ends = (first, last) if first <= last else (0.0, 0.0)
-    return Survey(rows, *ends, tuple(versions.numbers))
+            covered.add(piece.times)
+    return Survey(rows, covered.seconds, tuple(versions.numbers))
 
 
 def placed(table: Table, time: str | None, builder: ReferenceBuilder) -> Places:

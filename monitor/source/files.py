@@ -99,14 +99,13 @@ def read_reference(
         time = model.columns.timestamp if model.columns.timestamp in table.types else None
         if options.match:
             require(table, model.columns.timestamp, "columns.timestamp, which reference.match goes by")
-        found = survey(table, time, model.columns.version)
+        found = survey(table, time, model.columns.version, window_seconds=window_seconds(model.windows))
         if not found.rows:
             raise NoData("the reference has no rows")
         builder = ReferenceBuilder(
             columns,
             rows=found.rows,
-            first=found.first,
-            last=found.last,
+            covered=found.covered,
             window_seconds=window_seconds(model.windows),
             match=options.match,
         )

@@ -61,4 +61,11 @@ def draw_reference(options: Options, model: Model, source: EventSource, *, finge
         raise NoData(
             f"expected {duration_text(options.size)} of predictions to trail behind, got {duration_text(known)}"
         )
-    return drawn_from(source, model, Window(first, first + options.size), fingerprint=fingerprint, match=options.match)
+    mature = model.labels.mature if model.labels else 0.0
+    if known < options.size + mature:
+        # Labels that come early are not like those that come late.
+        raise NoData(
+            f"expected {duration_text(mature)} more, for its labels to mature, got {duration_text(known)} in all"
+        )
+    span = Window(first, first + options.size)
+    return drawn_from(source, model, span, fingerprint=fingerprint, match=options.match)

@@ -50,10 +50,14 @@ def draw_reference(options: Options, model: Model, source: EventSource, *, finge
     """The reference, drawn from the model's predictions in the period.
 
     Raises:
-        NoData: the period is not over, or has no predictions.
+        NoData: the period is not over, its labels have not matured, or it has no predictions.
         SourceError: the predictions cannot be read.
     """
     span = period(options)
     if now < span.end:
         raise NoData(f"the period of the reference is not over before {iso(span.end)}")
+    mature = model.labels.mature if model.labels else 0.0
+    if now < span.end + mature:
+        # Labels that come early are not like those that come late: a reference of the early ones would be wrong for good.
+        raise NoData(f"the labels of the reference's period have not matured before {iso(span.end + mature)}")
     return drawn_from(source, model, span, fingerprint=fingerprint, match=options.match)

@@ -57,7 +57,13 @@ def gaps(reference: Histogram, current: Histogram) -> tuple[FloatArray, FloatArr
 
 
 def in_spreads(distance: Any, spread: float, mean: Any) -> FloatArray:
-    """A distance in standard deviations of the reference, whose mean is given for the case that it has no spread."""
+    """A distance in standard deviations of the reference, whose mean is given for the case that it has no spread.
+
+    Raises:
+        NoData: the spread is beyond what a float holds.
+    """
+    if not np.isfinite(spread):
+        raise NoData("expected a reference whose spread is a finite number")
     unit = np.maximum(spread, TINY * np.maximum(np.abs(mean), distance))
     scaled: FloatArray = np.divide(distance, unit, out=np.zeros(np.shape(unit)), where=unit > 0)
     return scaled

@@ -123,12 +123,12 @@ def _bins(kind: ColumnKind, edges: list[Any], groups: list[Any], about: list[flo
 def encode_stretches(cut: Stretches) -> bytes:
     """The stretches of a reference as bytes."""
     tables = [{name: pack(table) for name, table in found.items()} for found in (cut.counts, cut.sums, cut.expected)]
-    body = [FORMAT, cut.seconds, pack(cut.rows), *tables, pack(cut.repeats), cut.dated]
+    body = [FORMAT, cut.seconds, pack(cut.rows), *tables, pack(cut.composed), pack(cut.cell_rows), cut.dated]
     return zlib.compress(msgspec.msgpack.encode(body), 1)
 
 
 def decode_stretches(body: bytes) -> Stretches:
     """The inverse of `encode_stretches`."""
-    _, seconds, rows, *tables, repeats, dated = msgspec.msgpack.decode(zlib.decompress(body))
+    _, seconds, rows, *tables, composed, cell_rows, dated = msgspec.msgpack.decode(zlib.decompress(body))
     counts, sums, expected = ({name: unpack(table) for name, table in found.items()} for found in tables)
-    return Stretches(seconds, unpack(rows), counts, sums, expected, unpack(repeats), dated)
+    return Stretches(seconds, unpack(rows), counts, sums, expected, unpack(composed), unpack(cell_rows), dated)

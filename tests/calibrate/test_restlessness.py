@@ -52,7 +52,7 @@ def test_a_stretch_is_left_out_of_its_own_yardstick() -> None:
     means = []
     for _ in range(400):
         groups = rng.multinomial(1000, np.full(10, 0.1), size=4)
-        means.append(_level(groups, None, np.full(4, 4.0), np.zeros((0, 10)), 1).mean)
+        means.append(_level(groups, None, np.full(4, 0.25), np.zeros((0, 10)), 1, numeric=False).mean)
     assert np.mean(means) == pytest.approx(1.0, abs=0.03)
 
 
@@ -61,10 +61,12 @@ def test_far_windows_count_as_far_as_g_says_and_not_as_their_squares_do() -> Non
     rng = np.random.default_rng(8)
     places = rng.integers(0, 9, size=60)
     groups = np.stack([np.bincount(rng.integers(place, place + 2, size=300), minlength=10) for place in places])
-    far = _level(groups, None, np.full(60, 60.0), np.zeros((0, 10)), 1)
+    far = _level(groups, None, np.full(60, 1 / 60), np.zeros((0, 10)), 1, numeric=False)
     assert far.bend == pytest.approx(np.mean(g_statistic(groups.sum(axis=0) - groups, groups)) / far.mean / 9, rel=0.1)
     assert far.bend < 0.8
-    near = _level(rng.multinomial(300, np.full(10, 0.1), size=60), None, np.full(60, 60.0), np.zeros((0, 10)), 1)
+    near = _level(
+        rng.multinomial(300, np.full(10, 0.1), size=60), None, np.full(60, 1 / 60), np.zeros((0, 10)), 1, numeric=False
+    )
     assert near.bend > 0.97
 
 

@@ -66,8 +66,12 @@ def test_unchanged_data_are_quiet_and_every_finding_says_how_that_is_known(tmp_p
     assert result.verdict is OK
     told = [found for found in result.findings if found.statistic != "drift_share"]
     assert {(found.feature, found.statistic) for found in told} == {
-        (name, statistic) for name in ("temp", "wind", "prediction") for statistic in ("psi", "wasserstein")
+        (name, statistic) for name in ("temp", "wind", "prediction", "label") for statistic in ("psi", "wasserstein")
     } | {("season", "psi")}
+    assert {(found.verdict, found.reason) for found in told if found.feature == "label"} == {
+        (NO_DATA, "no label has come")
+    }
+    told = [found for found in told if found.feature != "label"]
     for found in told:
         assert found.p_value is not None
         assert 1e-3 < found.p_value <= 1

@@ -191,9 +191,20 @@ def test_categories_too_many_to_stand_alone_are_one_group() -> None:
     bins = draw_bins(values, CATEGORICAL)
     names = bins.group_names()
     assert len(bins) == 80
-    assert len(names) == CATEGORY_GROUPS
-    assert names[-1] == "other"
-    assert names[:49] == [f"{number:04}" for number in range(49)]
+    often = [f"{number:04}" for number in range(80) if 80 - number >= len(values) / 100]
+    assert names == [*often, "other"]
+    assert len(often) == 48
+
+
+def test_of_many_categories_that_are_alike_none_stands_alone_for_its_luck() -> None:
+    draws = np.random.default_rng(1).integers(0, 800, size=10_000)
+    bins = draw_bins(objects([f"{number:03}" for number in draws]), CATEGORICAL)
+    assert bins.group_names() == ["other"]
+
+
+def test_a_hundred_categories_at_most_stand_alone() -> None:
+    values = objects([f"{number:03}" for number in range(100)] * 3)
+    assert len(draw_bins(values, CATEGORICAL).group_names()) == CATEGORY_GROUPS - 1
 
 
 def test_a_column_of_more_categories_than_are_told_apart_has_one_bin_for_the_rest() -> None:
@@ -204,7 +215,7 @@ def test_a_column_of_more_categories_than_are_told_apart_has_one_bin_for_the_res
     assert isinstance(bins, CategoricalBins)
     assert set(bins.categories) == set(often)
     assert (bins.has_rest, len(bins)) == (True, CATEGORIES + 1)
-    assert (len(bins.group_names()), bins.group_names()[-1]) == (CATEGORY_GROUPS, "other")
+    assert bins.group_names() == ["other"]
     own = profile_column(values, bins)
     assert (own.counts[-1], own.counts.sum(), own.unseen) == (2, len(values), 0)
     later = profile_column(objects(["often0000", "rare", "never heard of", None]), bins)

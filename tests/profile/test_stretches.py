@@ -135,7 +135,7 @@ def test_long_runs_of_rows_are_counted_as_single_ones(match: tuple[str, ...]) ->
     for name in BINS:
         assert one.counts[name].tolist() == other.counts[name].tolist()
     assert one.sums["x"] == pytest.approx(other.sums["x"], rel=1e-12, abs=1e-9)
-    assert one.repeats == pytest.approx(other.repeats)
+    assert one.own_share() == pytest.approx(other.own_share())
 
 
 def test_a_coded_column_is_cut_as_its_spelled_values() -> None:
@@ -157,7 +157,7 @@ def test_only_one_in_so_many_stretches_is_kept_and_all_rows_count_for_the_season
     assert found.counts["x"].sum(axis=0).tolist() == counted(pick(rows, kept), "x")
     assert cutter.seasons().rows.tolist() == [4] * 24
     # Four days: of each hour's rows every stretch holds a quarter.
-    assert found.repeats == pytest.approx(np.full(len(found), 4.0))
+    assert found.own_share() == pytest.approx(np.full(len(found), 0.25))
 
 
 @EXAMPLES
@@ -175,7 +175,7 @@ def test_profiles_that_are_taken_in_are_as_good_as_their_rows(listed: list[Any])
         assert one.counts[name].tolist() == other.counts[name].tolist()
         assert one.expected[name] == pytest.approx(other.expected[name])
         assert by_rows.seasons().counts[name].tolist() == by_profiles.seasons().counts[name].tolist()
-    assert one.repeats == pytest.approx(other.repeats)
+    assert one.own_share() == pytest.approx(other.own_share())
     first, second = by_rows.whole(), by_profiles.whole()
     assert first is not None
     assert second is not None
@@ -216,7 +216,7 @@ def test_a_reference_built_in_chunks_is_the_one_built_at_once(match: tuple[str, 
     whole = EventBatch("1", times, {"x": np.round(draw.normal(0, 1, rows), 1), "c": codes})
     about: Any = {"window_seconds": DAY, "match": match}
     at_once = build_reference(whole, COLUMNS, fingerprint="f", version="1", **about)
-    builder = ReferenceBuilder(COLUMNS, rows=rows, first=float(times.min()), last=float(times.max()), **about)
+    builder = ReferenceBuilder(COLUMNS, rows=rows, covered=float(times.max() - times.min()), **about)
     parts = [slice(start, start + 700) for start in range(0, rows, 700)]
     places = [builder.place(times[part]) for part in parts]
     for column in COLUMNS:

@@ -299,7 +299,18 @@ def assert_same_reference(found: Reference, known: Reference, *, stretches: bool
         assert found.bins[name].group_names() == bins.group_names()
         mine, theirs = found.profiles[name], known.profiles[name]
         assert (mine.counts.tolist(), mine.sums.tolist()) == (theirs.counts.tolist(), theirs.sums.tolist())
-        for part in ("missing", "absent", "unseen", "low", "high", "shift", "squares", "infinities"):
+        for part in (
+            "missing",
+            "absent",
+            "unseen",
+            "low",
+            "high",
+            "shift",
+            "squares",
+            "infinities",
+            "outside",
+            "clipped",
+        ):
             assert getattr(mine, part) == getattr(theirs, part), part
     assert found.seasons is not None
     assert known.seasons is not None
@@ -312,7 +323,7 @@ def assert_same_reference(found: Reference, known: Reference, *, stretches: bool
     assert found.stretches is not None
     assert known.stretches is not None
     assert (found.stretches.seconds, found.stretches.dated) == (known.stretches.seconds, known.stretches.dated)
-    for part in ("rows", "repeats"):
+    for part in ("rows", "composed", "cell_rows"):
         assert getattr(found.stretches, part).tolist() == getattr(known.stretches, part).tolist()
     for part in ("counts", "sums", "expected"):
         mine, theirs = getattr(found.stretches, part), getattr(known.stretches, part)
