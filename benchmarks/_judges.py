@@ -173,6 +173,7 @@ class _Column:
         self.whole, self.profiles = reference.profiles[name], [window.columns[name] for window in windows]
         # One baseline for all windows: worlds have no season.
         base = baseline(reference, Profile(0, 0.0, 0.0)).counts[name]
+        self.expected = np.asarray(base, dtype=np.float64)
         self.before = np.asarray(group_counts(base, self.bins), dtype=np.float64)
         after = [np.append(each.counts, [each.missing, each.unseen]) for each in self.profiles]
         self.counts = np.stack(after) if after else np.zeros((0, len(self.bins) + 2))
@@ -221,7 +222,9 @@ class _Column:
         from monitor.calibrate import significance
 
         number = len(self.after)
-        return significance(self.calibration, [self.name] * number, [self.before] * number, list(self.after)).p_values
+        return significance(
+            self.calibration, [self.name] * number, [self.expected] * number, list(self.counts * 1.0)
+        ).p_values
 
     def histograms(self, *, within: bool = False) -> tuple[Histogram, Histogram]:
         """Both sides on the fine bins, the windows that hold a value along the first axis; or those of clipped values."""

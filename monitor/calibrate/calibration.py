@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from monitor.calibrate.tails import (
     weighted_chi_square_critical,
     weighted_chi_square_tail,
 )
-from monitor.profile import NumericBins, Reference, Stretches, group_counts
+from monitor.profile import Bins, NumericBins, Reference, Stretches, group_counts
 from monitor.records import FloatArray, NoData, Statistic
 
 
@@ -52,13 +52,15 @@ class Calibration:
     Attributes:
         how: `by_stretches`, `by_season`, or why it says little: `short_reference` (of fewer than ten windows),
             `undated_reference` (its rows have no time, so that their order had to do).
+        bins: of the reference's columns.
         columns: the restlessness of each column.
-        scores: the contrasts of each numeric column, shape (2, groups); of a categorical one, shape (0, groups).
+        scores: the contrasts of each numeric column, shape (2, bins + 2); of a categorical one, shape (0, bins + 2).
         resampled: by column and statistic, where no closed form is known.
         unusable: by column and statistic, why it cannot be resampled.
     """
 
     how: str
+    bins: Mapping[str, Bins]
     columns: Mapping[str, Restlessness]
     scores: Mapping[str, FloatArray]
     resampled: Mapping[tuple[str, str], Resampled]
@@ -87,16 +89,19 @@ def calibrate(
         bins = reference.bins.get(column.name)
         if bins is None:
             continue
-        groups = group_counts(cut.counts[column.name], bins)
-        expected = group_counts(cut.expected[column.name], bins) if cut.expected else None
-        whole = groups.sum(axis=0)
+        counts, expected = cut.counts[column.name], cut.expected.get(column.name)
+        whole = counts.sum(axis=0)
         numeric = isinstance(bins, NumericBins)
         scores[column.name] = contrast_scores(whole) if numeric else np.zeros((0, len(whole)))
-        # Missing and unseen rows, the last two groups, are also tested by themselves; what lies outside the range comes in
-        # clusters as the outer groups do.
-        single = np.eye(len(whole))[[0, -3, -2, -1]]
-        tested = np.concatenate([scores[column.name], single])
-        rest = restlessness(groups, expected, cut.own_share, tested, parts=parts, numeric=numeric)
+        rest = restlessness(
+            counts,
+            expected,
+            partial(group_counts, bins=bins),
+            cut.own_share,
+            _tested(scores[column.name], bins),
+            parts=parts,
+            numeric=numeric,
+        )
         columns[column.name] = rest
         for statistic in statistics.get(column.name, ()):
             if statistic.null == "resampled":
@@ -107,7 +112,18 @@ def calibrate(
                     resampled[column.name, statistic.name] = resample(statistic, reference, column.name, rest, rng=own)
                 except NoData as reason:
                     unusable[column.name, statistic.name] = str(reason)
-    return Calibration(_how(reference, cut, window_seconds), columns, scores, resampled, unusable)
+    how = _how(reference, cut, window_seconds)
+    return Calibration(how, reference.bins, columns, scores, resampled, unusable)
+
+
+def _tested(scores: FloatArray, bins: Bins) -> FloatArray:
+    """The contrasts, and indicators of the outer groups, of missing and of unseen rows.
+
+    Missing and unseen rows are also tested by themselves; what lies outside the range comes in clusters as the outer groups do.
+    """
+    first, last = bins.groups == bins.groups[0], bins.groups == bins.groups[-1]
+    outer = np.stack([np.append(which, [0, 0]) for which in (first, last)]).astype(np.float64)
+    return np.concatenate([scores, outer, np.eye(2, len(bins) + 2, len(bins))])
 
 
 def _parts_of_undated(cut: Stretches) -> int:
@@ -155,20 +171,22 @@ def significance(
     Args:
         calibration: of the reference.
         names: the columns, f of them.
-        reference: by column, rows per group that are expected, shape (groups,).
-        current: by column, rows per group, shape (groups,).
+        reference: by column, rows that are expected per bin, missing and unseen, shape (bins + 2,).
+        current: by column, rows per bin, missing and unseen, shape (bins + 2,).
         level: the significance level whose critical values are wanted; None where only p-values are.
     """
     if not names:
         nothing = np.empty(0)
         return Significance(nothing, nothing, nothing)
-    width = max(len(counts) for counts in current)
-    wide_reference, wide_current = _padded(reference, width), _padded(current, width)
+    wide_reference, wide_current = (
+        _padded([group_counts(counts, calibration.bins[name]) for name, counts in zip(names, side, strict=True)])
+        for side in (reference, current)
+    )
     g = g_statistic(wide_reference, wide_current)
     rests = [calibration.columns[name] for name in names]
     weights = _weights(rests, wide_reference, wide_current, wide_current.sum(axis=1))
     freedom = np.array([rest.freedom for rest in rests])
-    contrasts, contrast_freedom = _contrasts(calibration, names, wide_reference, wide_current, width)
+    contrasts, contrast_freedom = _contrasts(calibration, names, reference, current)
     shares = _shares(rests, reference, current)
     tails = [
         weighted_chi_square_tail(weights, freedom, g)[:, None],
@@ -230,8 +248,8 @@ def _critical_contrasts(freedom: FloatArray, level: FloatArray) -> FloatArray:
     return np.array(found, dtype=np.float64).reshape(freedom.shape)
 
 
-def _padded(vectors: Sequence[FloatArray], width: int) -> FloatArray:
-    wide = np.zeros((len(vectors), width))
+def _padded(vectors: Sequence[FloatArray]) -> FloatArray:
+    wide = np.zeros((len(vectors), max(len(vector) for vector in vectors)))
     for row, vector in enumerate(vectors):
         wide[row, : len(vector)] = vector
     return wide
@@ -257,16 +275,18 @@ def _growth(rows: float, rest: Restlessness) -> float:
 
 
 def _contrasts(
-    calibration: Calibration, names: Sequence[str], reference: FloatArray, current: FloatArray, width: int
+    calibration: Calibration, names: Sequence[str], reference: Sequence[FloatArray], current: Sequence[FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
     most = max(len(calibration.scores[name]) for name in names)
     values, freedom = np.full((len(names), most), np.nan), np.full((len(names), most), 1e9)
+    has = [row for row, name in enumerate(names) if len(calibration.scores[name])]
+    if not has:
+        return values, freedom
+    before, after = (_padded([side[row] for row in has]) for side in (reference, current))
+    scores = [_padded([calibration.scores[names[row]][place] for row in has]) for place in range(most)]
     for place in range(most):
-        has = [row for row, name in enumerate(names) if len(calibration.scores[name]) > place]
-        scores = _padded([calibration.scores[names[row]][place] for row in has], width)
         # The second one is of the spread.
-        level = None if place == 0 else _padded([calibration.scores[names[row]][0] for row in has], width)
-        found = contrast_statistic(reference[has], current[has], scores, level)
+        found = contrast_statistic(before, after, scores[place], None if place == 0 else scores[0])
         for row, value in zip(has, found, strict=True):
             rest = calibration.columns[names[row]]
             values[row, place] = value / (1 + (rest.contrasts[place] - 1) * _growth(current[row].sum(), rest))

@@ -22,6 +22,7 @@ FEWEST = 4  # with fewer stretches than that a variance is not told at all
 # An estimate from four windows says next to nothing of its own tail: by Student's law nothing would ever alert. It is trusted
 # as one from nine would be, and the calibration's name says that the reference is short.
 LEAST_FREEDOM = 8.0
+Group = Callable[[FloatArray], FloatArray]
 SHORT = 10  # a reference of fewer windows than that cannot show what differs between windows
 
 
@@ -49,8 +50,9 @@ class Restlessness:
 
 
 def restlessness(
-    groups: IntArray | FloatArray,
+    counts: IntArray | FloatArray,
     expected: FloatArray | None,
+    group: Group,
     own_share: Callable[[int], FloatArray],
     scores: FloatArray,
     *,
@@ -65,15 +67,16 @@ def restlessness(
     Ledoit-Wolf estimator); those below 1 are taken as 1, so that a reference that is more regular than chance makes no alarms.
 
     Args:
-        groups: rows per group of each stretch, shape (s, g).
-        expected: rows that the whole reference expects of rows of the same seasons, shape (s, g); None where not matched.
+        counts: rows per bin of each stretch, missing and unseen, shape (s, bins + 2).
+        expected: rows that the whole reference expects of rows of the same seasons, alike; None where not matched.
+        group: adds bins up to the groups that the G-test looks at.
         own_share: by size of batch, which share of the rows that each is compared with are its own, shape (batches,).
-        scores: contrasts on the groups, shape (c, g).
+        scores: contrasts on the bins, shape (c, bins + 2).
         parts: stretches in a window.
         numeric: whether the first two contrasts are level and spread.
     """
     sizes = [size for size in range(1, parts + 1) if parts % size == 0]
-    levels = [_level(groups, expected, own_share(size), scores, size, numeric=numeric) for size in sizes]
+    levels = [_level(counts, expected, group, own_share(size), scores, size, numeric=numeric) for size in sizes]
     # What is compared with itself for the most part tells nothing.
     told = [level for level in levels if level.batches >= FEWEST and level.own <= MOSTLY_OWN] or levels[:1]
     chosen = told[_shortest([(level.mean, level.freedom) for level in told])]
@@ -127,15 +130,16 @@ def _shortest(levels: list[tuple[float, float]]) -> int:
 
 
 def _level(
-    groups: IntArray | FloatArray,
+    fine: IntArray | FloatArray,
     expected: FloatArray | None,
+    group: Group,
     own: FloatArray,
     scores: FloatArray,
     size: int,
     *,
     numeric: bool,
 ) -> _Level:
-    counts = batched(groups, size)
+    counts = batched(fine, size)
     whole = counts.sum(axis=0) / max(counts.sum(), 1.0)
     rows = counts.sum(axis=1)
     awaited = np.outer(rows, whole)
@@ -144,31 +148,38 @@ def _level(
         # Of a label, not every row that is awaited has come.
         awaited = awaited * (rows / np.maximum(awaited.sum(axis=1), 1e-12))[:, None]
     batches = len(counts)
+    moved = (counts - awaited) / np.maximum(rows, 1.0)[:, None]
     # Left out of its own yardstick: what is compared with itself in part looks too quiet.
-    factor = np.sqrt(1 / (1 - np.minimum(own, 0.9)))
-    share = (counts - awaited) / np.maximum(rows, 1.0)[:, None] * (np.sqrt(rows) * factor)[:, None]
-    used = whole > 0
-    scaled = share[:, used] / np.sqrt(whole[used])
+    root = np.sqrt(rows / (1 - np.minimum(own, 0.9)))[:, None]
+    # Of the groups, the eigenvalues; of the bins, the contrasts.
+    shares = group(whole)
+    used = shares > 0
+    scaled = (group(moved) * root)[:, used] / np.sqrt(shares[used])
     eigenvalues = np.linalg.eigvalsh(scaled.T @ scaled / batches)[::-1][: max(int(used.sum()) - 1, 1)]
     eigenvalues = _shrunk(np.maximum(eigenvalues, 0.0), batches)
     floored = np.maximum(eigenvalues, 1.0)
     # So many directions share the tail; with each of them the estimate rests on more.
     directions = float((floored**2).sum() ** 2 / (floored**4).sum())
     spread = np.maximum((whole * (scores - (scores @ whole)[:, None]) ** 2).sum(axis=1), 1e-300)
-    moved = share @ scores.T
+    contrasts = moved @ scores.T
     if numeric:
-        # As `contrast_statistic` has it.
-        level = (counts - awaited) / np.maximum(rows, 1.0)[:, None] @ scores[0]
-        moved[:, 1] -= level**2 * np.sqrt(rows) * factor
-    squared = moved**2
-    contrasts = squared.mean(axis=0) / spread
+        contrasts[:, 1] -= contrasts[:, 0] ** 2  # as `contrast_statistic` has it
+    squared = (contrasts * root) ** 2
     heavy = _heavy_freedom((squared**2).mean(axis=0), squared.mean(axis=0), batches)
-    squares = float((scaled**2).sum())
-    bend = min(float(g_statistic(counts.sum(axis=0) - counts, counts).sum()) / squares, 1.0) if squares > 0 else 1.0
-    mean = float(eigenvalues.mean())
-    freedom, burst = (batches - 1) * directions, _burst_freedom((scaled**2).sum(axis=1), eigenvalues)
+    squares, grouped = (scaled**2).sum(axis=1), group(counts)
+    found = float(g_statistic(grouped.sum(axis=0) - grouped, grouped).sum())
     return _Level(
-        size, batches, float(rows.mean()), eigenvalues, mean, freedom, contrasts, heavy, burst, bend, float(own.mean())
+        size,
+        batches,
+        float(rows.mean()),
+        eigenvalues,
+        float(eigenvalues.mean()),
+        (batches - 1) * directions,
+        squared.mean(axis=0) / spread,
+        heavy,
+        _burst_freedom(squares, eigenvalues),
+        min(found / float(squares.sum()), 1.0) if squares.any() else 1.0,
+        float(own.mean()),
     )
 
 

@@ -150,6 +150,6 @@ def parts_of_level(contrasts: FloatArray) -> FloatArray:
     Returns:
         Shape (f, 1 + c + 2).
     """
-    held = ~np.isnan(contrasts) * np.array([0.6, 0.15])[: contrasts.shape[1]]
+    held = ~np.isnan(contrasts) * np.array([0.7, 0.07])[: contrasts.shape[1]]
     others = np.full((len(contrasts), 2), 0.05)
     return np.concatenate([0.9 - held.sum(axis=1, keepdims=True), held, others], axis=1)

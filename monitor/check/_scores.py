@@ -97,9 +97,9 @@ def score_columns(
         )
         for name in told
     }
-    tested = significance(
-        calibration, told, [sides[name][0] for name in told], [sides[name][1] for name in told], keys.level
-    )
+    expected = [np.asarray(base.counts[name], dtype=np.float64) for name in told]
+    counted = [np.asarray(_with_rest(current[name]), dtype=np.float64) for name in told]
+    tested = significance(calibration, told, expected, counted, keys.level)
     places = {name: place for place, name in enumerate(told)}
     scores = []
     for name, column in columns.items():

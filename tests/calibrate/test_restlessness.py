@@ -8,7 +8,7 @@ import pytest
 from monitor.calibrate import calibrate, significance
 from monitor.calibrate.restlessness import _level
 from monitor.calibrate.significance import g_statistic
-from monitor.profile import NumericBins, baseline, build_reference, group_counts, profile_batch
+from monitor.profile import NumericBins, baseline, build_reference, profile_batch
 from monitor.records import Column, ColumnKind, EventBatch
 from tests.calibrate.streams import HOUR, reference_of, stream
 
@@ -52,7 +52,7 @@ def test_a_stretch_is_left_out_of_its_own_yardstick() -> None:
     means = []
     for _ in range(400):
         groups = rng.multinomial(1000, np.full(10, 0.1), size=4)
-        means.append(_level(groups, None, np.full(4, 0.25), np.zeros((0, 10)), 1, numeric=False).mean)
+        means.append(_level(groups, None, lambda x: x, np.full(4, 0.25), np.zeros((0, 10)), 1, numeric=False).mean)
     assert np.mean(means) == pytest.approx(1.0, abs=0.03)
 
 
@@ -61,11 +61,17 @@ def test_far_windows_count_as_far_as_g_says_and_not_as_their_squares_do() -> Non
     rng = np.random.default_rng(8)
     places = rng.integers(0, 9, size=60)
     groups = np.stack([np.bincount(rng.integers(place, place + 2, size=300), minlength=10) for place in places])
-    far = _level(groups, None, np.full(60, 1 / 60), np.zeros((0, 10)), 1, numeric=False)
+    far = _level(groups, None, lambda x: x, np.full(60, 1 / 60), np.zeros((0, 10)), 1, numeric=False)
     assert far.bend == pytest.approx(np.mean(g_statistic(groups.sum(axis=0) - groups, groups)) / far.mean / 9, rel=0.1)
     assert far.bend < 0.8
     near = _level(
-        rng.multinomial(300, np.full(10, 0.1), size=60), None, np.full(60, 1 / 60), np.zeros((0, 10)), 1, numeric=False
+        rng.multinomial(300, np.full(10, 0.1), size=60),
+        None,
+        lambda x: x,
+        np.full(60, 1 / 60),
+        np.zeros((0, 10)),
+        1,
+        numeric=False,
     )
     assert near.bend > 0.97
 
@@ -77,11 +83,9 @@ def test_what_has_to_change_for_the_p_value_to_be_the_level_agrees_with_the_p_va
     calibration = calibrate(reference, {}, window_seconds=HOUR)
     bins = reference.bins["x"]
     assert isinstance(bins, NumericBins)
-    base = group_counts(np.append(reference.profiles["x"].counts, [0, 0]), bins)
+    base = np.append(reference.profiles["x"].counts, [0, 0])
     windows = [stream(rng, 300, rho=0.5) + shift for _ in range(50)]
-    current = [
-        group_counts(np.append(np.bincount(bins.place(rows), minlength=len(bins)), [0, 0]), bins) for rows in windows
-    ]
+    current = [np.append(np.bincount(bins.place(rows), minlength=len(bins)), [0, 0]) for rows in windows]
     found = significance(calibration, ["x"] * 50, [base] * 50, current, 0.01)
     assert ((found.p_values <= 0.01) == (found.shrink <= 1)).all()
     assert (found.p_values <= 0.01).mean() >= (0.95 if shift == 1.0 else 0.0)
@@ -95,8 +99,7 @@ def test_columns_with_and_without_contrasts_go_side_by_side() -> None:
     columns = (Column("x", ColumnKind.NUMERIC), Column("c", ColumnKind.CATEGORICAL))
     reference = build_reference(batch, columns, fingerprint="0" * 16, version=None, window_seconds=HOUR)
     calibration = calibrate(reference, {}, window_seconds=HOUR)
-    sides = {name: group_counts(baseline(reference, profile_batch(batch, reference.bins)).counts[name],
-                                reference.bins[name]) for name in ("x", "c")}  # fmt: skip
+    sides = {name: baseline(reference, profile_batch(batch, reference.bins)).counts[name] for name in ("x", "c")}
     changed = {name: np.roll(rows * 0.01, 1) for name, rows in sides.items()}
     together = significance(calibration, ["x", "c"], list(sides.values()), list(changed.values()), 0.01)
     for place, name in enumerate(("x", "c")):
@@ -144,9 +147,9 @@ def test_unchanged_data_are_as_rarely_significant_as_the_level_says(rho: float, 
         windows = 1200
         placed = bins.place(stream(rng, windows * window_rows, rho=rho)).reshape(windows, -1)
         fine = np.stack([np.bincount(row, minlength=len(bins)) for row in placed])
-        current = group_counts(np.concatenate([fine, np.zeros((windows, 2), dtype=int)], axis=1), bins)
+        current = np.concatenate([fine, np.zeros((windows, 2), dtype=int)], axis=1)
         batch = EventBatch("1", np.zeros(1), {"x": np.zeros(1)})
-        base = group_counts(baseline(reference, profile_batch(batch, reference.bins)).counts["x"], bins)
+        base = baseline(reference, profile_batch(batch, reference.bins)).counts["x"]
         found = significance(calibration, ["x"] * windows, [base] * windows, list(current))
         p_values.append(found.p_values)
     p = np.concatenate(p_values)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.calibrate import Calibration, calibrate, significance
-from monitor.profile import Reference, baseline, build_reference, group_counts, profile_batch
+from monitor.profile import Reference, baseline, build_reference, profile_batch
 from monitor.records import Column, ColumnKind, EventBatch, NoData
 
 HOUR, DAY = 3600.0, 86400.0
@@ -35,9 +35,9 @@ def reference(rng: np.random.Generator, match: tuple[str, ...], number: int = 28
 
 def p_value(known: Reference, calibration: Calibration, window: EventBatch) -> float:
     profile = profile_batch(window, known.bins, known.match)
-    base = group_counts(baseline(known, profile).counts["x"], known.bins["x"])
+    base = baseline(known, profile).counts["x"]
     counts = profile.columns["x"]
-    current = group_counts(np.append(counts.counts, [counts.missing, counts.unseen]), known.bins["x"])
+    current = np.append(counts.counts, [counts.missing, counts.unseen])
     return float(significance(calibration, ["x"], [base], [current]).p_values[0])
 
 
