@@ -206,15 +206,33 @@ class EventBatch:
 
 @dataclass(frozen=True, slots=True)
 class LabelledBatch:
-    """Predictions that have their label, joined by id. Regression holds floats, classification canonical class names."""
+    """Predictions that have their label, joined by id. Regression holds floats, classification canonical class names.
+
+    Attributes:
+        times: event times, shape (n,), as are all others.
+        versions: of the model.
+        predictions: what it said.
+        labels: what was true.
+        came: when the label came: its own time, or when it was received; -inf where neither is said.
+        columns: what else was asked for, by the column's name.
+    """
 
     times: FloatArray
     versions: ObjectArray
     predictions: FloatArray | ObjectArray
     labels: FloatArray | ObjectArray
+    came: FloatArray
+    columns: Mapping[str, FloatArray | ObjectArray | Coded] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def take(self, rows: Any) -> LabelledBatch:
+        """Some of the rows, by slice, mask or places."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return LabelledBatch(
+            self.times[rows], self.versions[rows], self.predictions[rows], self.labels[rows], self.came[rows], columns
+        )
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------
@@ -225,6 +243,7 @@ class Direction(StrEnum):
 
     HIGHER_IS_WORSE = "higher"
     LOWER_IS_WORSE = "lower"
+    AWAY_FROM_ZERO = "away_from_zero"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +267,9 @@ class Histogram:
 class Statistic:
     """What a statistic says of itself. Its name is its file's; where the verdict falls is decided elsewhere, once.
 
-    `compute` raises `NoData` on empty input. By family it takes: performance, two arrays of one length (label,
-    prediction); quality, the counts of one column as keywords; drift, a reference and a current side, as `needs` says:
+    `compute` raises `NoData` on empty input. By family it takes: performance, the outcomes of a task (`monitor.stats`) and its
+    `parameters`, where `needs` says what the outcomes must hold: classes, scores, numbers or lists; quality, the counts of
+    one column as keywords; drift, a reference and a current side, as `needs` says:
 
     - `counts`: two count vectors on the same groups of bins, shape (..., k), missing and unseen rows in the last two places;
     - `histogram`: two `Histogram`s on the same fine bins. Like counts, these are mergeable;
@@ -265,10 +285,16 @@ class Statistic:
         reach: of drift that a single far value can move: what one row can do to a score, times the rows of the window, where its
             distance (in the column's unit) and the reference's spread are given.
         exact: of drift on histograms, the same from the two arrays of values.
+        influence: of performance, what each row does to the value, shape (n,): on independent rows the value varies by
+            mean(influence²) / n. Takes the outcomes, the value and the parameters.
+        trials: of performance that is a plain proportion, how many rows it is a proportion of.
+        parameters: of performance, the keywords that `compute` takes beside the outcomes.
+        relative: of performance, whether a loss is told as a share of the reference's value.
+        symmetric: of performance, whether it is the same whichever of two classes counts as positive.
     """
 
     name: str
-    family: Literal["drift", "performance", "quality"]
+    family: Literal["drift", "performance", "quality", "fairness"]
     applies_to: frozenset[str]
     unit: str
     low: float
@@ -277,15 +303,22 @@ class Statistic:
     compute: Callable[..., Any]
     default_threshold: float | None = None
     default_material: float | None = None
-    needs: Literal["counts", "histogram", "rows", "verdicts"] = "counts"
+    needs: Literal["counts", "histogram", "rows", "verdicts", "classes", "scores", "numbers", "lists"] = "counts"
     null: Literal["g_test", "kolmogorov", "resampled"] = "resampled"
     rate: float = 1.0
     per_chi_square: float | None = None
     reach: Callable[[float, float], float] | None = None
     exact: Callable[[FloatArray, FloatArray], float] | None = None
+    influence: Callable[..., FloatArray] | None = None
+    trials: Callable[..., float] | None = None
+    parameters: frozenset[str] = frozenset()
+    relative: bool = False
+    symmetric: bool = False
 
     def is_breach(self, value: float, threshold: float) -> bool:
         """Whether a value lies beyond its threshold; on the threshold it is still ok."""
+        if self.worse is Direction.AWAY_FROM_ZERO:
+            return abs(value) > threshold
         return value > threshold if self.worse is Direction.HIGHER_IS_WORSE else value < threshold
 
 
@@ -299,7 +332,8 @@ class Finding:
     `superseded` marks a version that another one has replaced within the window: it is told, and alerts nobody.
     `p_value` is how often unchanged data would score as much or more, `calibration` how that is known, `material` the effect
     below which nothing alerts, `threshold` the value beyond which both keys turn. `impact` is a feature's importance ×
-    (value / material): what to look at first.
+    (value / material): what to look at first. `baseline` is the value on the reference, `interval` where the value lies with a
+    confidence of 95 %.
     """
 
     app: str
@@ -323,6 +357,8 @@ class Finding:
     calibration: str | None = None
     material: float | None = None
     impact: float | None = None
+    baseline: float | None = None
+    interval: tuple[float, float] | None = None
 
     @property
     def subject(self) -> Literal["feature", "prediction", "label", "model"]:
@@ -344,7 +380,9 @@ class Finding:
     def from_json(cls, row: Mapping[str, Any]) -> Finding:
         """The inverse of `as_json`."""
         window = Window(instant(row["window"]["start"]), instant(row["window"]["end"]))
-        return cls(**{**row, "verdict": Verdict(row["verdict"]), "window": window})
+        interval = row.get("interval")
+        parts = {"verdict": Verdict(row["verdict"]), "window": window, "interval": interval and tuple(interval)}
+        return cls(**{**row, **parts})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.records import Direction, NoData, ObjectArray, Statistic
+from monitor.records import Direction, FloatArray, Statistic
+from monitor.stats._classes import Classified, confusion
 
 
-def accuracy(label: ObjectArray, prediction: ObjectArray) -> float:
+def accuracy(outcomes: Classified) -> float:
     """Share of rows whose predicted class is the true one, between 0 and 1; 1 is perfect.
 
     Args:
-        label: the true class, shape (n,).
-        prediction: the predicted class, shape (n,).
+        outcomes: rows of two or more classes.
 
     Raises:
         NoData: there is no row.
 
-    >>> accuracy(np.array(["a", "b"], dtype=object), np.array(["a", "a"], dtype=object))
+    >>> from monitor.stats._outcomes import BinaryOutcomes
+    >>> accuracy(BinaryOutcomes(np.array([True, False]), np.array([True, True])))
     0.5
     """
-    if not len(label):
-        raise NoData("no labelled rows")
-    return float(np.mean(label == prediction))
+    return float(np.trace(confusion(outcomes))) / len(outcomes)
+
+
+def influence(outcomes: Classified, value: float) -> FloatArray:
+    """What each row does to the value: 1 where it is right and 0 where not, less the share of all, shape (n,)."""
+    deviations: FloatArray = (outcomes.label == outcomes.predicted) - value
+    return deviations
+
+
+def trials(outcomes: Classified) -> float:
+    """The rows that it is a share of: all."""
+    return float(len(outcomes))
 
 
 STATISTIC = Statistic(
@@ -34,4 +44,9 @@ STATISTIC = Statistic(
     high=1.0,
     worse=Direction.LOWER_IS_WORSE,
     compute=accuracy,
+    default_material=0.02,
+    needs="classes",
+    influence=influence,
+    trials=trials,
+    symmetric=True,
 )

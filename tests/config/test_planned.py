@@ -22,9 +22,6 @@ NOT_YET = {
     "apps[0].probes[3]",
     "apps[0].slos",
     "apps[0].models[0].segments",
-    "apps[0].models[0].checks.performance.metrics",
-    "apps[0].models[0].checks.performance.false_alarms",
-    "apps[0].models[0].checks.performance.material",
     "apps[0].models[0].checks.estimation",
     "apps[0].models[0].checks.quality.out_of_range",
     "apps[0].models[0].checks.skew",
@@ -62,8 +59,6 @@ def without_what_is_planned(data: Any) -> Any:
     app["probes"] = [probe for probe in app["probes"] if probe["type"] == "http"]
     del model["segments"], model["lineage"], model["checks"]["quality"]["out_of_range"]
     model["checks"] = {name: model["checks"][name] for name in ("drift", "performance", "quality")}
-    model["checks"]["performance"]["metrics"].remove("bias")
-    del model["checks"]["performance"]["false_alarms"], model["checks"]["performance"]["material"]
     model["retraining"]["trigger"] = {
         "type": "webhook",
         "url": "https://ci.example.org/",
