@@ -11,13 +11,13 @@ ROOT = "monitor"
 
 # Top to bottom: a module imports only what stands above it, or its own package.
 ORDER = (
-    "version memory records options registry bundled child config windows profile stats calibrate store schedule transport collect source"
+    "version memory records options registry bundled child config windows profile stats concept calibrate estimate store schedule transport collect source"
     " check metrics alert notify retrain consequences provision report web backtest demo app cli __main__"
 ).split()
 ALONE = frozenset({"client"})  # for the watched app: imports nothing of ours, and none of ours imports it
 
 # No I/O, no clock, no global state: these may use one another (in the order above) and what is listed here.
-PURE = frozenset({"profile", "stats", "calibrate", "alert"})
+PURE = frozenset({"profile", "stats", "concept", "calibrate", "alert"})
 PURE_MAY_USE = frozenset(
     "__future__ abc bisect collections copy dataclasses enum fractions functools heapq itertools math numbers operator re"
     " statistics string textwrap types typing numpy scipy".split()
