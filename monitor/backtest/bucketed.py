@@ -14,7 +14,7 @@ from monitor.backtest.progress import Progress, Tell
 from monitor.config import Model
 from monitor.profile import Cutter, Profile, Reference, same_bins
 from monitor.profile.seasons import cells_of
-from monitor.records import Column, ColumnKind, EventBatch, LabelledBatch, Window
+from monitor.records import Column, EventBatch, LabelledBatch, Window
 from monitor.source import EventSource, ReferenceFor, SourceError
 
 HOUR = 3600
@@ -115,9 +115,11 @@ class BucketedSource:
         """Raw rows of a window, from the source itself."""
         return self.source.rows(window, columns, limit=limit)
 
-    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
+    def labelled(
+        self, window: Window, *, numeric: bool, known_by: float = math.inf, columns: Sequence[Column] = ()
+    ) -> Iterator[LabelledBatch]:
         """The window's predictions whose label has come by an instant."""
-        del numeric  # they were read as what the model's task says
+        del numeric, columns  # they were read as what the model's task and its checks say
         if isinstance(self._labelled, SourceError):
             raise self._labelled
         return self._labelled.within(window, known_by)
@@ -154,44 +156,18 @@ def _can_be_cut(buckets: Buckets, span: Window, cutter: Cutter) -> bool:
     return not any(seconds % buckets.seconds for seconds in (span.start, span.end, cutter.seconds))
 
 
-def read_labels(source: Any, *, numeric: bool) -> LabelledRows:
+def read_labels(source: Any, *, numeric: bool, columns: Sequence[Column] = ()) -> LabelledRows:
     """The labelled rows of a model whose predictions and labels are files; of each id the first label stands.
 
     Args:
         source: a `FilesSource`.
         numeric: whether they are numbers.
+        columns: features and scores that will be wanted beside them.
 
     Raises:
         SourceError: the files cannot be read.
     """
-    from monitor.source._arrow import array_of, coded, floats
-    from monitor.source._duck import DuckTable, first_labels, quoted, seconds_sql, version_sql
-
     found = LabelledRows(numeric=numeric)
-    kind = ColumnKind.NUMERIC if numeric else ColumnKind.CATEGORICAL
-    model, directory = source.model, source.directory
-    if source.labels is None:
-        return found
-    table = DuckTable(source.predictions.path, source.predictions.where, directory)
-    try:
-        names = model.columns
-        relation, columns = table.attach(source.labels.path, source.labels.where, directory)
-        key, came = table.require(names.id, "columns.id", columns), "CAST('-inf' AS DOUBLE)"
-        if names.label_timestamp in columns:
-            came = f"min({seconds_sql(quoted(names.label_timestamp), columns[names.label_timestamp])})"
-        time = table.seconds(names.timestamp, "columns.timestamp")
-        prediction = table.require(names.prediction, "columns.prediction")
-        event_id = table.require(names.id, "columns.id")
-        sql = (
-            f"SELECT {time}, {version_sql(table, names.version)}, {prediction}, l.label, c.came"  # noqa: S608 - quoted names
-            f" FROM {table.relation} p JOIN {first_labels(table, model, directory)} l ON CAST(p.{event_id} AS VARCHAR) = l.id"
-            f" JOIN (SELECT CAST({key} AS VARCHAR) AS id, {came} AS came FROM {relation} GROUP BY 1) c ON c.id = l.id"
-            f" WHERE l.label IS NOT NULL AND p.{prediction} IS NOT NULL"
-        )
-        for arrow in table.batches(sql):
-            time_of, version, said, true, came_at = arrow.columns
-            outcomes = [array_of(column, kind, classes=True)[0] for column in (said, true)]
-            found.add(floats(time_of), floats(came_at), coded(version, str), *outcomes)
-    finally:
-        table.close()
+    for batch in source.labelled(ALWAYS, numeric=numeric, columns=columns):
+        found.add(batch)
     return found

@@ -19,6 +19,7 @@ from monitor.profile import Cutter, Profile, Reference
 from monitor.records import Column, EventBatch, LabelledBatch, NoData, Window, iso
 from monitor.source import EventSource, ReferenceFor, SourceError
 from monitor.source._open import open_events
+from monitor.source._outcomes import outcome_columns
 from monitor.source._reference import read_reference, reference_key
 from monitor.source.ingest import IngestSource
 from monitor.store import StoreError, events
@@ -55,9 +56,11 @@ class AsOf:
     def rows(self, window: Window, columns: Sequence[Column], *, limit: int) -> Mapping[str, EventBatch]:
         return self.source.rows(self._until_now(window), columns, limit=limit)
 
-    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
+    def labelled(
+        self, window: Window, *, numeric: bool, known_by: float = math.inf, columns: Sequence[Column] = ()
+    ) -> Iterator[LabelledBatch]:
         within = self._until_now(window)
-        return self.source.labelled(within, numeric=numeric, known_by=min(known_by, self.now))
+        return self.source.labelled(within, numeric=numeric, known_by=min(known_by, self.now), columns=columns)
 
     def _until_now(self, window: Window) -> Window:
         return window if window.end <= self.now else Window(window.start, self.now)
@@ -81,10 +84,11 @@ class Standards:
     def __init__(self, look_up: LookUp, directory: Path) -> None:
         self._look_up, self._directory, self._calibrations = look_up, directory, Calibrations()
         self._found: dict[str, Reference | None] = {}
+        self._prepared: dict[tuple[str, str, float], Any] = {}
 
     def at(self, now: float) -> References:
         """The references as they are known at an instant (Unix seconds)."""
-        return References(partial(self._one, now=now), self._calibrations, self._directory)
+        return References(partial(self._one, now=now), self._calibrations, self._directory, prepared=self._prepared)
 
     def _one(self, version: str, *, now: float) -> Reference | None:
         if version not in self._found:
@@ -135,7 +139,7 @@ def _read(loaded: Loaded, app: str, model: Model, files: EventSource, tell: Tell
 
     labelled: LabelledRows | SourceError
     try:
-        labelled = read_labels(files, numeric=model.task == "regression")
+        labelled = read_labels(files, numeric=model.task == "regression", columns=outcome_columns(model))
     except SourceError as error:
         labelled = error  # what needs no labels goes on
     bucket, about = bucket_seconds(model.windows), f"{app}/{model.name}"

@@ -16,7 +16,7 @@ class Names:
     def __init__(self) -> None:
         self._codes: dict[str | None, int] = {}
 
-    def codes(self, names: ObjectArray | Coded) -> Any:
+    def codes(self, names: FloatArray | ObjectArray | Coded) -> Any:
         """The code of every name, shape (n,), int32; a name that is missing has one as well."""
         if not isinstance(names, Coded):
             return np.fromiter((self._code(name) for name in names.tolist()), np.int32, len(names))
@@ -35,7 +35,7 @@ class Names:
 
 
 class LabelledRows:
-    """Predictions with their labels, each with the time from which the label is known.
+    """Predictions with their labels, kept in little memory and found by their time.
 
     Args:
         numeric: whether predictions and labels are numbers, or names of classes.
@@ -44,43 +44,58 @@ class LabelledRows:
     def __init__(self, *, numeric: bool) -> None:
         self.numeric = numeric
         self._versions, self._classes = Names(), Names()
-        self._columns: list[list[Any]] = [[], [], [], [], []]
+        self._names: dict[str, Names] = {}
+        self._held: dict[str, list[Any]] = {}
         self._in_order = True
 
-    def add(
-        self,
-        times: FloatArray,
-        known: FloatArray,
-        versions: ObjectArray | Coded,
-        predictions: FloatArray | ObjectArray | Coded,
-        labels: FloatArray | ObjectArray | Coded,
-    ) -> None:
-        """Take rows in, all of shape (n,): `known` is when each one's label came, -inf where that is not said."""
-        coded = self._versions.codes(versions)
-        fresh = (times, known, coded, self._held(predictions), self._held(labels))
-        for column, values in zip(self._columns, fresh, strict=True):
-            column.append(values)
+    def add(self, batch: LabelledBatch) -> None:
+        """Take rows in."""
+        fresh = {
+            "times": batch.times,
+            "came": batch.came,
+            "versions": self._versions.codes(batch.versions),
+            "predictions": self._outcomes(batch.predictions),
+            "labels": self._outcomes(batch.labels),
+        }
+        for name, values in batch.columns.items():
+            named = isinstance(values, Coded) or values.dtype == object
+            fresh[f"column {name}"] = self._names.setdefault(name, Names()).codes(values) if named else values
+        for name, values in fresh.items():
+            self._held.setdefault(name, []).append(values)
         self._in_order = False
 
-    def _held(self, values: Any) -> Any:
+    def _outcomes(self, values: Any) -> Any:
         return values if self.numeric else self._classes.codes(values)
 
-    def _sorted(self) -> list[Any]:
+    def _sort(self) -> None:
         """The columns in order of time, each in one piece; one after the other, so that none is held twice for long."""
-        if not self._in_order and self._columns[0]:
-            order = np.argsort(np.concatenate(self._columns[0]), kind="stable")
-            for column in self._columns:
-                whole = np.concatenate(column)
-                column[:] = [whole[order]]
+        if not self._in_order:
+            order = np.argsort(np.concatenate(self._held["times"]), kind="stable")
+            for parts in self._held.values():
+                whole = np.concatenate(parts)
+                parts[:] = [whole[order]]
         self._in_order = True
-        return [column[0] if column else np.empty(0) for column in self._columns]
 
     def within(self, window: Window, known_by: float) -> Iterator[LabelledBatch]:
         """The rows of a window whose label is known by an instant, as one batch; nothing where there is none."""
-        times, known, versions, predictions, labels = self._sorted()
-        low, high = np.searchsorted(times, [window.start, window.end], side="left")
-        rows = low + np.flatnonzero(known[low:high] <= known_by)
+        if not self._held:
+            return
+        self._sort()
+        held = {name: parts[0] for name, parts in self._held.items()}
+        low, high = np.searchsorted(held["times"], [window.start, window.end], side="left")
+        rows = low + np.flatnonzero(held["came"][low:high] <= known_by)
         if not len(rows):
             return
-        outcomes = [held[rows] if self.numeric else self._classes.spelled(held[rows]) for held in (predictions, labels)]
-        yield LabelledBatch(times[rows], self._versions.spelled(versions[rows]), *outcomes)
+        picked = {name: values[rows] for name, values in held.items()}
+        said, true = (
+            values if self.numeric else self._classes.spelled(values)
+            for values in (picked["predictions"], picked["labels"])
+        )
+        columns = {}
+        for key, values in picked.items():
+            kind, _, name = key.partition(" ")
+            if kind == "column":
+                columns[name] = self._names[name].spelled(values) if name in self._names else values
+        yield LabelledBatch(
+            picked["times"], self._versions.spelled(picked["versions"]), said, true, picked["came"], columns
+        )

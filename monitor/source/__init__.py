@@ -40,8 +40,17 @@ class EventSource(Protocol):
     def rows(self, window: Window, columns: Sequence[Column], *, limit: int) -> Mapping[str, EventBatch]:
         """Raw rows of a window by version, in order of event time: at most `limit` of each, evenly spread over the window."""
 
-    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
-        """The window's predictions whose label has come by an instant, in batches, in any order."""
+    def labelled(
+        self, window: Window, *, numeric: bool, known_by: float = math.inf, columns: Sequence[Column] = ()
+    ) -> Iterator[LabelledBatch]:
+        """The window's predictions whose label has come by an instant, in batches, in any order.
+
+        Args:
+            window: of event time.
+            numeric: whether predictions and labels are numbers.
+            known_by: labels that came later are not seen.
+            columns: features and scores that are wanted beside them.
+        """
 
 
 Match = tuple[Literal["hour_of_day", "day_of_week", "month_of_year"], ...]

@@ -11,7 +11,7 @@ from monitor.config.model import Columns
 from monitor.records import Column, ColumnKind, Role
 from monitor.source import SourceError
 from monitor.source._arrow import kind_of
-from monitor.source._outcomes import outcome_kind
+from monitor.source._outcomes import CLASS_SCORE, outcome_kind
 
 
 def reference_columns(types: Mapping[str, Any], model: Model, where: str) -> tuple[Column, ...]:
@@ -73,7 +73,9 @@ def written_name(column: Column, names: Columns) -> str:
     if column.role is Role.FEATURE:
         return column.name
     written = {Role.PREDICTION: names.prediction, Role.SCORE: names.score, Role.LABEL: names.label}[column.role]
-    return written if isinstance(written, str) else column.name
+    if isinstance(written, str):
+        return written
+    return written.get(column.name.removeprefix(CLASS_SCORE), column.name)
 
 
 def has_classes(column: Column) -> bool:

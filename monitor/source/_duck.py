@@ -180,7 +180,9 @@ def version_sql(table: DuckTable, name: str) -> str:
 
 
 def first_labels(table: DuckTable, model: Model, directory: Path, known_by: float = math.inf) -> str:
-    """SQL for the label files' rows (id, label): of each id the first label, as far as it has come by an instant.
+    """SQL for the label files' rows (id, label, came): of each id the first label, as far as it has come by an instant.
+
+    `came` is when, in Unix seconds; -inf where labels have no time.
 
     Raises:
         SourceError: they lack a column.
@@ -189,10 +191,11 @@ def first_labels(table: DuckTable, model: Model, directory: Path, known_by: floa
     relation, columns = table.attach(options.path, options.where, directory)
     label = table.require(names.label, "columns.label", columns)
     key = table.require(names.id, "columns.id", columns)
-    first, known = f"first({label})", ""
+    first, came, known = f"first({label})", "CAST('-inf' AS DOUBLE)", ""
     if names.label_timestamp in columns:
         time = quoted(names.label_timestamp)
-        first = f"arg_min({label}, {time})"
+        seconds = seconds_sql(time, columns[names.label_timestamp])
+        first, came = f"arg_min({label}, {time})", f"min({seconds})"
         if known_by < math.inf:
-            known = f" WHERE {seconds_sql(time, columns[names.label_timestamp])} <= {known_by!r}"
-    return f"(SELECT CAST({key} AS VARCHAR) AS id, {first} AS label FROM {relation}{known} GROUP BY 1)"
+            known = f" WHERE {seconds} <= {known_by!r}"
+    return f"(SELECT CAST({key} AS VARCHAR) AS id, {first} AS label, {came} AS came FROM {relation}{known} GROUP BY 1)"

@@ -9,12 +9,23 @@ from monitor.config import Model
 from monitor.records import Column, ColumnKind, Role
 from monitor.source import SourceError
 
+CLASS_SCORE = "score/"  # the score of a class goes by this and the class's name
 OUTCOMES = frozenset(role.value for role in Role if role is not Role.FEATURE)
 
 
 def outcome_kind(model: Model) -> ColumnKind:
     """The kind of a model's predictions and labels."""
     return ColumnKind.NUMERIC if model.task == "regression" else ColumnKind.CATEGORICAL
+
+
+def outcome_columns(model: Model) -> tuple[Column, ...]:
+    """What is read beside predictions and labels: the scores of a classifier, by class."""
+    if model.task == "binary":
+        return (Column(f"{CLASS_SCORE}{model.positive}", ColumnKind.NUMERIC, role=Role.SCORE),)
+    if model.task == "multiclass" and not isinstance(model.columns.score, str):
+        names = [f"{CLASS_SCORE}{name}" for name in model.columns.score]
+        return tuple(Column(name, ColumnKind.NUMERIC, role=Role.SCORE) for name in names)
+    return ()
 
 
 def event_columns(features: Mapping[str, Sequence[Any]], model: Model, *, scored: bool) -> tuple[Column, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from monitor import registry
 from monitor.config import Model
 from monitor.profile import Reference
-from monitor.records import Column, EventBatch, NoData, Window, fingerprint
+from monitor.records import Column, EventBatch, LabelledBatch, NoData, Window, fingerprint
 from monitor.source import EventSource
 from monitor.source._production import together
 from monitor.windows import window_seconds
@@ -72,6 +73,40 @@ def read_reference(model: Model, version: str, directory: Path, source: EventSou
         options = module.for_version(options, version, directory)
     reference = module.read_reference(options, model, directory, fingerprint=key, version=own)
     return reference
+
+
+def read_outcomes(
+    model: Model,
+    version: str,
+    directory: Path,
+    source: EventSource,
+    window: Window,
+    columns: Sequence[Column],
+    *,
+    known_by: float = math.inf,
+) -> Iterator[LabelledBatch]:
+    """The labelled rows of the reference that a window is held against, in batches; none where it has no labels.
+
+    Of a reference that trails, those of a stretch whose labels have matured.
+
+    Raises:
+        SourceError: they cannot be read.
+    """
+    assert model.reference is not None  # what is compared has a reference
+    numeric = model.task == "regression"
+    module, options = registry.load("source", model.reference.type), model.reference.options
+    if not hasattr(module, "draw_reference"):
+        own = module.for_version(options, version, directory)
+        yield from module.reference_outcomes(own or options, model, directory, columns, numeric=numeric)
+        return
+    stretch = module.period(options) if hasattr(module, "period") else None
+    moving = span_of(model, window)
+    if moving is not None:
+        mature = model.labels.mature if model.labels else 0.0
+        stretch = Window(moving.start - mature, moving.end - mature)
+    assert stretch is not None  # it stands, or it moves
+    if model.labels is not None:
+        yield from source.labelled(stretch, numeric=numeric, known_by=known_by, columns=columns)
 
 
 def read_rows(

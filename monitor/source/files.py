@@ -19,7 +19,6 @@ from monitor.profile.reference import ReferenceBuilder
 from monitor.records import Column, EventBatch, LabelledBatch, NoData, Role, Window, fingerprint
 from monitor.source import Match, ReferenceFor, SourceError
 from monitor.source._paths import matching_files
-from monitor.source._values import objects, outcomes
 from monitor.windows import window_seconds
 
 if TYPE_CHECKING:
@@ -139,6 +138,20 @@ def reference_rows(
         return sampled(table, model, columns, places, time=time)
 
 
+def reference_outcomes(
+    options: Options, model: Model, directory: Path, columns: Sequence[Column], *, numeric: bool
+) -> Iterator[LabelledBatch]:
+    """The rows of a reference that have a label: in its own files, or by id in those of the model's labels.
+
+    Raises:
+        SourceError: the files cannot be read.
+    """
+    from monitor.source._joined import has_outcomes, labelled_rows
+
+    if has_outcomes(options, model, directory):
+        yield from labelled_rows(options, model, directory, numeric=numeric, columns=columns, beside_labels=True)
+
+
 class FilesSource:
     """One model's predictions and labels, read from files anew at each look, so that what was added is seen."""
 
@@ -228,7 +241,9 @@ class FilesSource:
         with closing(self._open()) as table:
             return rows(table, self.model, window, columns, limit=limit)
 
-    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
+    def labelled(
+        self, window: Window, *, numeric: bool, known_by: float = math.inf, columns: Sequence[Column] = ()
+    ) -> Iterator[LabelledBatch]:
         """The window's predictions whose label is in the label files by an instant; the first label of an id stands.
 
         Where labels have no time of their own, they have always been there.
@@ -236,30 +251,19 @@ class FilesSource:
         Raises:
             SourceError: the files cannot be read.
         """
-        from monitor.source._duck import DuckTable, first_labels, version_sql
+        from monitor.source._joined import labelled_rows
 
         if self.labels is None:
             return
-        with closing(DuckTable(self.predictions.path, self.predictions.where, self.directory)) as table:
-            names = self.model.columns
-            seconds = table.seconds(names.timestamp, "columns.timestamp")
-            prediction = table.require(names.prediction, "columns.prediction")
-            event_id = table.require(names.id, "columns.id")
-            sql = (
-                f"SELECT p.__time, p.__version, p.{prediction}, l.label"
-                f" FROM (SELECT *, {seconds} AS __time, {version_sql(table, names.version)} AS __version"
-                f" FROM {table.relation}) p"
-                f" JOIN {first_labels(table, self.model, self.directory, known_by)} l ON CAST(p.{event_id} AS VARCHAR) = l.id"
-                f" WHERE __time >= ? AND __time < ? AND l.label IS NOT NULL AND p.{prediction} IS NOT NULL"
-            )
-            for arrow in table.batches(sql, [window.start, window.end]):
-                times, versions, said, true = (arrow.column(place).to_pylist() for place in range(4))
-                yield LabelledBatch(
-                    np.array(times, dtype=np.float64),
-                    objects(versions),
-                    outcomes(said, numeric=numeric),
-                    outcomes(true, numeric=numeric),
-                )
+        yield from labelled_rows(
+            self.predictions,
+            self.model,
+            self.directory,
+            numeric=numeric,
+            columns=columns,
+            window=window,
+            known_by=known_by,
+        )
 
 
 def open_source(predictions: PluginSpec, labels: PluginSpec | None, model: Model, directory: Path) -> FilesSource:

@@ -16,7 +16,7 @@ from monitor.profile import Cutter, Profile, Reference, merge, profile_batch, sa
 from monitor.profile.seasons import DAY, HOUR, cells_of
 from monitor.records import Column, ColumnKind, EventBatch, LabelledBatch, Role, Window, fingerprint
 from monitor.source import ReferenceFor
-from monitor.source._outcomes import event_columns
+from monitor.source._outcomes import CLASS_SCORE, event_columns
 from monitor.source._values import class_name, column, objects, outcomes
 from monitor.store import ReadStore, Store, events
 from monitor.store.profiles import CursorMoved, advance, cursor, read_buckets, read_parts
@@ -224,18 +224,23 @@ class IngestSource:
                     found[version] = decode_events(rows, version, columns)
         return found
 
-    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
+    def labelled(
+        self, window: Window, *, numeric: bool, known_by: float = math.inf, columns: Sequence[Column] = ()
+    ) -> Iterator[LabelledBatch]:
         """The window's predictions whose label has come by an instant: at its own time, or when it was received."""
         with self.store.read() as connection:
             number = self._number(connection)
             if number is None:
                 return
             for rows in events.labelled_events(connection, number, window.start, window.end, known_by):
+                bodies = [_decode(row.body) for row in rows]
                 yield LabelledBatch(
-                    np.array([row[0] for row in rows], dtype=np.float64),
-                    objects([row[1] for row in rows]),
-                    outcomes([_decode(row[2])["prediction"] for row in rows], numeric=numeric),
-                    outcomes([_decode(row[3]) for row in rows], numeric=numeric),
+                    np.array([row.time for row in rows], dtype=np.float64),
+                    objects([row.version for row in rows]),
+                    outcomes([body["prediction"] for body in bodies], numeric=numeric),
+                    outcomes([_decode(row.label) for row in rows], numeric=numeric),
+                    np.array([row.came for row in rows], dtype=np.float64),
+                    {each.name: column([_value(body, each) for body in bodies], each.kind)[0] for each in columns},
                 )
 
 
@@ -275,9 +280,15 @@ def decode_events(rows: Any, version: str, columns: Sequence[Column]) -> EventBa
     return EventBatch(version, np.array([row.time for row in rows]), features, absent, invalid)
 
 
+def _value(body: Mapping[str, Any], of: Column) -> Any:
+    return body["features"].get(of.name) if of.role is Role.FEATURE else _outcome(body, of)
+
+
 def _outcome(body: Mapping[str, Any], of: Column) -> Any:
     if of.role is Role.SCORE:
         found = body.get("probability")
+        if isinstance(found, dict):
+            found = found.get(of.name.removeprefix(CLASS_SCORE))
         return found if isinstance(found, int | float) else None
     found = body["prediction"]
     return class_name(found) if of.kind is ColumnKind.CATEGORICAL else found

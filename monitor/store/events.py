@@ -199,18 +199,19 @@ def spread_out_events(
 def labelled_events(
     connection: Connection, number: int, start: float, end: float, known_by: float = math.inf
 ) -> Iterator[Sequence[Any]]:
-    """Batches of rows (time, version, event body, label body) of the events that have a label by an instant.
+    """Batches of rows (time, version, body, label body, when it came) of the events that have a label by an instant.
 
     A label has come at its own time, or, where it tells none, when it was received.
     """
     joined = events.join(labels, and_(labels.c.model_id == events.c.model_id, labels.c.event_id == events.c.event_id))
+    came = func.coalesce(labels.c.time, labels.c.received)
     query = (
-        select(events.c.time, events.c.version, events.c.body, labels.c.body)
+        select(events.c.time, events.c.version, events.c.body, labels.c.body.label("label"), came.label("came"))
         .select_from(joined)
         .where(events.c.model_id == number, events.c.time >= start, events.c.time < end)
     )
     if known_by < math.inf:
-        query = query.where(func.coalesce(labels.c.time, labels.c.received) <= known_by)
+        query = query.where(came <= known_by)
     yield from connection.execution_options(yield_per=BATCH_ROWS).execute(query).partitions(BATCH_ROWS)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monitor.backtest.buckets import Buckets
 from monitor.backtest.labels import LabelledRows
 from monitor.profile import CategoricalBins, NumericBins, Profile, profile_batch
-from monitor.records import Coded, EventBatch, Window
+from monitor.records import Coded, EventBatch, LabelledBatch, Window
 
 SECONDS = 60
 BINS = {
@@ -91,7 +91,8 @@ def test_labelled_rows_are_those_of_the_window_that_are_known(rows, size, known_
         times, known, versions, said, true = zip(*rows[start : start + size], strict=True)
         plain = [np.array(column, dtype=object) for column in (versions, said)]
         codes = np.array(["zyx".index(name) for name in true], dtype=np.int32)
-        held.add(np.array(times, dtype=float), np.array(known, dtype=float), *plain, Coded(codes, ("z", "y", "x")))
+        labels, came = Coded(codes, ("z", "y", "x")).spelled(), np.array(known, dtype=float)
+        held.add(LabelledBatch(np.array(times, dtype=float), *plain, labels, came, {"code": codes * 1.0}))
     found = [
         row
         for found in held.within(Window(2.0, 7.0), float(known_by))
@@ -103,10 +104,12 @@ def test_labelled_rows_are_those_of_the_window_that_are_known(rows, size, known_
 
 def test_numbers_stay_numbers_and_what_has_no_time_was_always_known() -> None:
     held = LabelledRows(numeric=True)
-    versions = Coded(np.array([-1], dtype=np.int32), ())
-    held.add(np.array([1.0]), np.array([-np.inf]), versions, np.array([0.5]), np.array([np.nan]))
+    versions, season = np.array([None], dtype=object), Coded(np.array([1], dtype=np.int32), ("spring", "summer"))
+    said, never = np.array([0.5]), np.array([-np.inf])
+    held.add(LabelledBatch(np.array([1.0]), versions, said, np.array([np.nan]), never, {"season": season}))
     [found] = held.within(Window(0.0, 2.0), -1e9)
     assert (found.versions.tolist(), found.predictions.tolist()) == ([None], [0.5])
     assert np.isnan(found.labels).all()
+    assert found.columns["season"].tolist() == ["summer"]
     assert list(held.within(Window(1.5, 2.0), np.inf)) == []
     assert list(LabelledRows(numeric=True).within(Window(0.0, 2.0), np.inf)) == []
