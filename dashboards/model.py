@@ -173,9 +173,13 @@ def _performance() -> list[tuple[int, Json]]:
             12,
             lines(
                 "Performance",
-                "Performance on labelled predictions, and the value beyond which it is a breach.",
+                "Performance on labelled predictions, with the ends of its 95 % interval, the reference's value, and the value "
+                "beyond which it is a breach.",
                 [
                     query(f"max by (metric, version) ({value}{{{VERSION}}})", "{{metric}} {{version}}"),
+                    query(f"max by (metric, version) ({value}_lower{{{VERSION}}})", "{{metric}} {{version}} lower end"),
+                    query(f"max by (metric, version) ({value}_upper{{{VERSION}}})", "{{metric}} {{version}} upper end"),
+                    query(f"max by (metric) ({value}_baseline{{{VERSION}}})", "{{metric}} of the reference"),
                     query(f"max by (metric) ({threshold}{{{VERSION}}})", "{{metric}} threshold"),
                 ],
                 "short",

@@ -82,6 +82,18 @@ CORE: tuple[Family, ...] = (
         *_SUBJECT,
         "metric",
     ),
+    _gauge("model_performance_baseline", "The same on the model's reference.", *_SUBJECT, "metric"),
+    _gauge("model_performance_lower", "Lower end of the 95 % interval of performance.", *_SUBJECT, "metric"),
+    _gauge("model_performance_upper", "Upper end of the 95 % interval of performance.", *_SUBJECT, "metric"),
+    _gauge(
+        "model_performance_floor", "The loss below which nobody is alerted, in the metric's unit.", *_SUBJECT, "metric"
+    ),
+    _gauge(
+        "model_performance_p_value", "How often an unchanged model would do as badly or worse.", *_SUBJECT, "metric"
+    ),
+    _gauge(
+        "model_performance_calibration", "Always 1; how the threshold is known.", *_SUBJECT, "metric", "calibration"
+    ),
     _gauge("model_performance_threshold", "The value beyond which performance is a breach.", *_SUBJECT, "metric"),
     _gauge("model_performance_breached", "Whether performance is beyond its threshold.", *_SUBJECT, "metric"),
     _gauge("model_performance_rows", "Labelled rows the performance was computed on.", *_SUBJECT),

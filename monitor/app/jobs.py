@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from monitor import registry
-from monitor.check import Calibrations, References, is_heavy, judge_model
+from monitor.check import Calibrations, Context, References, is_heavy, judge_model
 from monitor.child import ChildFailed, in_child
 from monitor.config import Loaded, Model, PluginSpec
 from monitor.consequences.exposition import expose_effects, expose_judgement, expose_run
@@ -26,7 +26,7 @@ from monitor.profile import Reference
 from monitor.records import CheckResult, Family, Finding, Reading, Sample, Verdict, Window
 from monitor.source import SourceError
 from monitor.source._open import open_events
-from monitor.source._reference import read_reference, reference_key
+from monitor.source._reference import read_reference, reference_key, span_of
 from monitor.source.ingest import IngestSource
 from monitor.store import Store, StoreError, events, open_for_reading, watch
 from monitor.store.profiles import expire_profiles, load_reference, save_reference
@@ -170,6 +170,15 @@ def judge_files(
         return judge_model(app, model, window, source, references, now=now, matured=matured), list(read.values())
 
 
+def prepare_in_child(
+    app: str, model: Model, version: str, check: str, directory: Path, data_dir: Path, window: Window, now: float
+) -> Any:
+    """What a check makes of the rows of a reference; runs in a child process."""
+    source = open_events(app, model, directory, data_dir)
+    context = Context(app, model, window, source, References(lambda _: None, directory=directory), now)
+    return registry.load("check", check).prepare(context, model.checks[check].options, version)
+
+
 def read_in_child(
     app: str, model: Model, version: str, directory: Path, data_dir: Path, now: float
 ) -> Reference | None:
@@ -201,6 +210,7 @@ class ModelJudgement:
         self.feature_limit = loaded.config.metrics.features
         self._references: dict[str, Reference] = {}
         self._calibrations = Calibrations(self._with_stretches)
+        self._prepared: dict[tuple[str, str, float], Any] = {}
 
     def run(self) -> None:
         """Judge once, and record every check's result."""
@@ -229,7 +239,8 @@ class ModelJudgement:
             return self._judge_files(window, matured, now)
         store = self.results.store
         source = IngestSource(store, self.app, self.model.name, bucket_seconds=bucket_seconds(self.model.windows))
-        references = References(self._reference, self._calibrations, self.directory)
+        prepare = partial(self._prepare, now=now)
+        references = References(self._reference, self._calibrations, self.directory, prepare=prepare)
         source.catch_up(store, references, now=now)
         self._count_versions(source)
         judged = judge_model(self.app, self.model, window, source, references, now=now, matured=matured, heavy=False)
@@ -285,6 +296,21 @@ class ModelJudgement:
                 self._keep(reference)
             self._references[key] = reference
         return self._references[key]
+
+    def _prepare(self, version: str, check: str, window: Window, *, now: float) -> Any:
+        """What a check makes of a reference's rows, which are read in a child; of each reference and check the newest is kept."""
+        found, span = reference_key(self.model, version, self.directory), span_of(self.model, window)
+        assert found is not None  # nobody prepares what is not configured
+        key = found[0], check, span.start if span else 0.0
+        if key not in self._prepared:
+            arguments = self.app, self.model, version, check, self.directory, self.data_dir, window, now
+            try:
+                prepared = in_child(prepare_in_child, *arguments)
+            except ChildFailed as error:  # a reference that cannot be read; what needs none goes on
+                raise SourceError(str(error)) from error
+            self._prepared = {old: made for old, made in self._prepared.items() if old[:2] != key[:2]}
+            self._prepared[key] = prepared
+        return self._prepared[key]
 
     def _with_stretches(self, reference: Reference) -> Reference:
         """A reference as it was kept, with its stretches: they are only needed while it is calibrated."""

@@ -8,7 +8,7 @@ of what independent rows would vary, times their rows (batch means). Each stretc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,10 +79,10 @@ def restlessness(
     levels = [_level(counts, expected, group, own_share(size), scores, size, numeric=numeric) for size in sizes]
     # What is compared with itself for the most part tells nothing.
     told = [level for level in levels if level.batches >= FEWEST and level.own <= MOSTLY_OWN] or levels[:1]
-    chosen = told[_shortest([(level.mean, level.freedom) for level in told])]
+    chosen = told[settled([(level.mean, level.freedom) for level in told])]
     inflations, freedoms = [], []
     for place in range(len(scores)):
-        row = told[_shortest([(level.contrasts[place], level.batches - 1.0) for level in told])]
+        row = told[settled([(level.contrasts[place], level.batches - 1.0) for level in told])]
         inflations.append(max(row.contrasts[place], 1.0))
         freedoms.append(min(max(row.batches - 1.0, LEAST_FREEDOM), float(row.heavy[place])))
     window_level = chosen.size == parts and parts > 0
@@ -120,8 +120,8 @@ class _Level:
     own: float
 
 
-def _shortest(levels: list[tuple[float, float]]) -> int:
-    """The first level (inflation, degrees of freedom) that no later one exceeds by more than a standard error."""
+def settled(levels: Sequence[tuple[float, float]]) -> int:
+    """The place of the first level (inflation, degrees of freedom) that no later one exceeds by more than a standard error."""
     for place, (inflation, _) in enumerate(levels):
         later = levels[place + 1 :]
         if all(other <= inflation * (1 + np.sqrt(2 / max(freedom, 1.0))) for other, freedom in later):

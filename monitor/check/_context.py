@@ -7,37 +7,54 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from monitor import registry
 from monitor.check._calibrations import Calibrations
 from monitor.config import Model
 from monitor.profile import Cutter, Profile, Reference, cutter_for, recounted
 from monitor.records import (
     UNVERSIONED,
+    Coded,
     EventBatch,
     Finding,
+    FloatArray,
     LabelledBatch,
     NoData,
+    ObjectArray,
     Role,
     Verdict,
     Window,
 )
 from monitor.source import EventSource, SourceError
-from monitor.source._reference import read_rows, span_of
+from monitor.source._outcomes import outcome_columns
+from monitor.source._reference import read_outcomes, read_rows, span_of
 from monitor.windows import bucket_seconds, window_seconds
 
 
 class References:
-    """The reference of each version, looked up once; one that cannot be had is remembered with its reason."""
+    """The reference of each version, looked up once; one that cannot be had is remembered with its reason.
+
+    Args:
+        look_up: finds the reference of a version.
+        calibrations: made so far.
+        directory: where relative paths start.
+        prepare: what a check makes of a reference's rows, by version, check and window, where that is not done right here.
+        prepared: what has been made of them so far.
+    """
 
     def __init__(
         self,
         look_up: Callable[[str], Reference | None],
         calibrations: Calibrations | None = None,
         directory: Path = Path(),
+        prepare: Callable[[str, str, Window], Any] | None = None,
+        prepared: dict[tuple[str, str, float], Any] | None = None,
     ) -> None:
-        self._look_up = look_up
+        self._look_up, self._prepare = look_up, prepare
+        self._prepared = {} if prepared is None else prepared
         self.calibrations = calibrations or Calibrations()
         self.directory = directory
         self._found: dict[str, Reference | None] = {}
@@ -54,6 +71,26 @@ class References:
             except NoData as reason:
                 self.missing[version] = str(reason)
         return self._found[version]
+
+    def prepared(self, context: Context, check: str, version: str) -> Any:
+        """What a check makes of the rows of a version's reference, once for each reference: its module's `prepare`.
+
+        Raises:
+            SourceError: the rows cannot be read.
+            NoData: there is no reference, or no row.
+        """
+        span = span_of(context.model, context.window)
+        key = version, check, span.start if span else 0.0
+        if key not in self._prepared:
+            # Where a stretch moves along, none of an earlier window is asked for again.
+            for old in [old for old in self._prepared if old[:2] == key[:2]]:
+                del self._prepared[old]
+            if self._prepare is not None:
+                self._prepared[key] = self._prepare(version, check, context.window)
+            else:
+                options = context.model.checks[check].options
+                self._prepared[key] = registry.load("check", check).prepare(context, options, version)
+        return self._prepared[key]
 
     @property
     def found(self) -> Mapping[str, Reference]:
@@ -98,14 +135,11 @@ class Context:
         """The window's predictions whose label has come, by version."""
         numeric = self.model.task == "regression"
         parts: dict[str, list[LabelledBatch]] = {}
-        for batch in self.source.labelled(self.window, numeric=numeric, known_by=self.known_by):
+        columns = outcome_columns(self.model)
+        for batch in self.source.labelled(self.window, numeric=numeric, known_by=self.known_by, columns=columns):
             for version in dict.fromkeys(batch.versions.tolist()):
-                rows = batch.versions == version
-                picked = LabelledBatch(
-                    batch.times[rows], batch.versions[rows], batch.predictions[rows], batch.labels[rows]
-                )
-                parts.setdefault(version, []).append(picked)
-        return {version: _joined(found) for version, found in parts.items()}
+                parts.setdefault(version, []).append(batch.take(batch.versions == version))
+        return {version: joined_rows(found) for version, found in parts.items()}
 
     def with_matured_labels(self) -> Context | None:
         """This context, or the one on an earlier window, where the labels of its window have matured; None for neither."""
@@ -136,6 +170,24 @@ class Context:
             self.model, version, self.references.directory, self.source, self.window,
             [column for column in reference.columns if column.name not in reference.unusable], limit=limit,
         )  # fmt: skip
+
+    def reference_outcomes(self, version: str) -> LabelledBatch:
+        """The labelled rows of the reference that this window is held against.
+
+        Raises:
+            SourceError: they cannot be read.
+            NoData: there is no reference, or it has no labels.
+        """
+        if self.model.reference is None:
+            raise NoData("no reference is configured")
+        found = read_outcomes(
+            self.model, version, self.references.directory, self.source, self.window, outcome_columns(self.model),
+            known_by=self.known_by,
+        )  # fmt: skip
+        batches = [batch for batch in found if len(batch)]
+        if not batches:
+            raise NoData("the reference has no labels")
+        return joined_rows(batches)
 
     def standard(self, version: str) -> Reference:
         """The reference of a version as this window is held against it: one that trails has the counts of its time.
@@ -203,7 +255,8 @@ class Context:
         return self.finding(check, statistic, verdict, reason, version=version, rows=rows)
 
 
-def _joined(batches: Sequence[LabelledBatch]) -> LabelledBatch:
+def joined_rows(batches: Sequence[LabelledBatch]) -> LabelledBatch:
+    """Several batches of labelled rows as one; at least one."""
     if len(batches) == 1:
         return batches[0]
     return LabelledBatch(
@@ -211,4 +264,10 @@ def _joined(batches: Sequence[LabelledBatch]) -> LabelledBatch:
         np.concatenate([batch.versions for batch in batches]),
         np.concatenate([batch.predictions for batch in batches]),
         np.concatenate([batch.labels for batch in batches]),
+        np.concatenate([batch.came for batch in batches]),
+        {name: np.concatenate([_plain(batch.columns[name]) for batch in batches]) for name in batches[0].columns},
     )
+
+
+def _plain(values: FloatArray | ObjectArray | Coded) -> FloatArray | ObjectArray:
+    return values.spelled() if isinstance(values, Coded) else values

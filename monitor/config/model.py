@@ -197,6 +197,7 @@ class Model(Options):
     name: Name
     task: Literal["binary", "multiclass", "regression", "ranking"]
     columns: Columns = Columns()
+    positive: str = "1"
     features: Mapping[str, Feature] | None = None
     segments: Annotated[tuple[str | tuple[str, ...], ...] | None, AfterValidator(not_yet)] = None
     reference: Plugin = None

@@ -21,6 +21,12 @@ _DRIFT = (
 )
 _PERFORMANCE = (
     "anchorwatch_model_performance",
+    "anchorwatch_model_performance_baseline",
+    "anchorwatch_model_performance_lower",
+    "anchorwatch_model_performance_upper",
+    "anchorwatch_model_performance_floor",
+    "anchorwatch_model_performance_p_value",
+    "anchorwatch_model_performance_calibration",
     "anchorwatch_model_performance_threshold",
     "anchorwatch_model_performance_breached",
     "anchorwatch_model_performance_rows",
@@ -182,11 +188,22 @@ def _drifted(prefix: str, finding: Finding, labels: Mapping[str, str]) -> list[S
 
 def _performance(finding: Finding) -> list[Sample]:
     labels = _labels(finding, metric=finding.statistic)
-    return [
-        *_valued("anchorwatch_model_performance", labels, finding.value),
-        Sample("anchorwatch_model_performance_rows", _labels(finding), finding.rows),
-        *_judged("anchorwatch_model_performance", finding, labels),
+    prefix = "anchorwatch_model_performance"
+    samples = [
+        *_valued(prefix, labels, finding.value),
+        *_valued(f"{prefix}_baseline", labels, finding.baseline),
+        Sample(f"{prefix}_rows", _labels(finding), finding.rows),
+        *_judged(prefix, finding, labels),
     ]
+    if finding.value is not None:
+        samples += _valued(f"{prefix}_floor", labels, finding.material)
+        samples += _valued(f"{prefix}_p_value", labels, finding.p_value)
+        if finding.interval is not None:
+            samples += _valued(f"{prefix}_lower", labels, finding.interval[0])
+            samples += _valued(f"{prefix}_upper", labels, finding.interval[1])
+        if finding.calibration is not None:
+            samples.append(Sample(f"{prefix}_calibration", {**labels, "calibration": finding.calibration}, 1.0))
+    return samples
 
 
 def _quality(finding: Finding) -> list[Sample]:

@@ -14,6 +14,8 @@ from monitor.profile import Reference, baseline, build_reference, profile_batch
 from monitor.records import Column, ColumnKind, EventBatch, Statistic
 from tests.calibrate.streams import HOUR
 
+pytestmark = pytest.mark.slow
+
 DAY = 24 * HOUR
 LEVEL = 1e-3
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def labelled(label: Any, prediction: Any, version: str = "1", *, time: float = W
     dtype = object if isinstance(label[0], str) else np.float64
     versions = np.full(len(label), version, dtype=object)
     times = np.full(len(label), time)
-    return LabelledBatch(times, versions, np.array(prediction, dtype=dtype), np.array(label, dtype=dtype))
+    return LabelledBatch(times, versions, np.array(prediction, dtype=dtype), np.array(label, dtype=dtype), times)
 
 
 @dataclass
@@ -90,7 +90,9 @@ class MemorySource:
             found[rows.version] = profile_batch(rows, known.bins if known else {})
         return found
 
-    def labelled(self, window: Window, *, numeric: bool, known_by: float = math.inf) -> Iterator[LabelledBatch]:
+    def labelled(
+        self, window: Window, *, numeric: bool, known_by: float = math.inf, columns: Sequence[Column] = ()
+    ) -> Iterator[LabelledBatch]:
         if isinstance(self.labels, Exception):
             raise self.labels
         yield from (rows for rows in self.labels if window.start <= rows.times[0] < window.end)

@@ -194,7 +194,7 @@ def test_predictions_are_judged_beside_the_features(tmp_path: Path, known: Refer
 def labelled(start: float = WINDOW.start, **shift: float) -> LabelledBatch:
     batch = rows(np.random.default_rng(6), 700, start, 3 * DAY, **shift)
     versions = np.full(len(batch), "1", dtype=object)
-    return LabelledBatch(batch.times, versions, batch.features["prediction"], batch.features["label"])
+    return LabelledBatch(batch.times, versions, batch.features["prediction"], batch.features["label"], batch.times)
 
 
 def label_findings(folder: Path, known: Reference, labels: list[LabelledBatch], **more: Any) -> list[Finding]:

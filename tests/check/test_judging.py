@@ -241,28 +241,30 @@ def test_an_accuracy_below_its_threshold_is_a_breach(tmp_path: Path) -> None:
     assert judged(model(tmp_path, "binary", checks=checks), source)["performance"].verdict is BREACHED
 
 
-def test_a_metric_without_a_threshold_is_told_and_never_a_breach(tmp_path: Path) -> None:
+def test_a_metric_with_nothing_to_compare_with_is_told_and_is_neither_fine_nor_a_breach(tmp_path: Path) -> None:
     source = MemorySource([batch()], [labelled([1.0], [1e9])])
     rmse = finding(judged(model(tmp_path, checks=ALL_CHECKS), source)["performance"], "rmse")
-    assert (rmse.verdict, rmse.reason, rmse.threshold) == (OK, "no_threshold", None)
+    assert (rmse.verdict, rmse.reason) == (NO_DATA, "nothing to compare with: no reference is configured")
+    assert (rmse.value, rmse.threshold) == (1e9 - 1, None)
 
 
 def test_too_few_labels_are_no_data_and_say_how_many(tmp_path: Path) -> None:
-    watched = model(tmp_path, checks={"performance": {"min_labels": 3}})
+    watched = model(tmp_path, checks={"performance": {"min_labels": 3, "thresholds": {"mae": 1}}})
     few = judged(watched, MemorySource([batch()], [labelled([1.0] * 2, [1.0] * 2)]))["performance"]
     assert (few.verdict, few.reason) == (NO_DATA, "expected at least 3 labelled rows, got 2")
     assert judged(watched, MemorySource([batch()], [labelled([1.0] * 3, [1.0] * 3)]))["performance"].verdict is OK
 
 
 @pytest.mark.parametrize(("label", "prediction"), [(1e200, -1e200), (1.7e308, -1.7e308)])
-def test_numbers_too_large_to_be_measured_are_no_data_and_valid_json(
+def test_numbers_too_large_to_be_measured_are_a_breach_and_valid_json(
     tmp_path: Path, label: float, prediction: float
 ) -> None:
-    """Their squares, or their sums, are beyond what a float holds: never a breach, never fine, never `Infinity`."""
+    """Their squares, or their sums, are beyond what a float holds: told as the largest one, never fine, never `Infinity`."""
     source = MemorySource([batch()], [labelled([label], [prediction])])
     result = judged(model(tmp_path, checks=ALL_CHECKS), source)["performance"]
-    rmse = finding(result, "rmse")
-    assert (rmse.verdict, rmse.value, rmse.reason) == (NO_DATA, None, "expected a finite value, got inf")
+    mae = finding(result, "mae")
+    assert mae.verdict is BREACHED
+    assert mae.value > 1e199
     json.dumps([each.as_json() for each in result.findings], allow_nan=False)
 
 
