@@ -22,6 +22,7 @@ from monitor.profile import (
     baseline,
     clipped,
     comparable,
+    expected,
     group_counts,
     histogram_pair,
 )
@@ -172,9 +173,9 @@ class _Column:
         self.calibration, self.name, self.bins = calibration, name, reference.bins[name]
         self.whole, self.profiles = reference.profiles[name], [window.columns[name] for window in windows]
         # One baseline for all windows: worlds have no season.
-        base = baseline(reference, Profile(0, 0.0, 0.0)).counts[name]
-        self.expected = np.asarray(base, dtype=np.float64)
-        self.before = np.asarray(group_counts(base, self.bins), dtype=np.float64)
+        base = baseline(reference, Profile(0, 0.0, 0.0))
+        self.expected = expected(base, reference, name)
+        self.before = np.asarray(group_counts(base.counts[name], self.bins), dtype=np.float64)
         after = [np.append(each.counts, [each.missing, each.unseen]) for each in self.profiles]
         self.counts = np.stack(after) if after else np.zeros((0, len(self.bins) + 2))
         self.after = np.asarray(group_counts(self.counts, self.bins), dtype=np.float64)

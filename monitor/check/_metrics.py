@@ -71,7 +71,8 @@ class Metric:
                 return None
             middle, half = value, z * math.sqrt(float(influences @ influences) * inflation) / len(outcomes)
         low, high = max(middle - half, self.statistic.low), min(middle + half, self.statistic.high)
-        return min(low, value), max(high, value)
+        # In whatever order rows come, the same ends are told.
+        return _rounded(min(low, value)), _rounded(max(high, value))
 
     def loss(self, value: float, baseline: float) -> float:
         """How much worse a value is than that of the reference, in the metric's unit; negative where it is better."""
@@ -90,6 +91,10 @@ class Metric:
         if self.statistic.worse is Direction.AWAY_FROM_ZERO:
             return influences if value >= 0 else -influences
         return influences if self.statistic.worse is Direction.HIGHER_IS_WORSE else -influences
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.10g}")
 
 
 @dataclass(frozen=True, slots=True)

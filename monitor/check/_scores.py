@@ -26,6 +26,7 @@ from monitor.profile import (
     NumericBins,
     Reference,
     clipped,
+    expected,
     group_counts,
     histogram_pair,
 )
@@ -97,9 +98,9 @@ def score_columns(
         )
         for name in told
     }
-    expected = [np.asarray(base.counts[name], dtype=np.float64) for name in told]
+    awaited = [expected(base, reference, name) for name in told]
     counted = [np.asarray(_with_rest(current[name]), dtype=np.float64) for name in told]
-    tested = significance(calibration, told, expected, counted, keys.level)
+    tested = significance(calibration, told, awaited, counted, keys.level)
     places = {name: place for place, name in enumerate(told)}
     scores = []
     for name, column in columns.items():
@@ -161,6 +162,17 @@ class _Pair:
         )
         return measured(statistic, *held.inputs(statistic))
 
+    def with_unseen(self, statistic: Statistic) -> float:
+        """The score of counts with as many unseen rows as are to be expected.
+
+        Raises:
+            NoData: nothing finite comes of them.
+        """
+        awaited = np.asarray(
+            group_counts(expected(self.base, self.reference, self.name), self.reference.bins[self.name])
+        )
+        return measured(statistic, awaited, self.groups[1])
+
     def rows(self, statistic: Statistic) -> tuple[float, float]:
         """Rows that are compared: all of them, or those that hold a value."""
         if statistic.needs == "counts":
@@ -215,9 +227,9 @@ def _evidence(
             outside = outside_p_value(rest, before.outside, pair.current.outside, n_reference, n_current)
             within = pair.within(statistic) if pair.current.outside != (0, 0) or before.outside != (0, 0) else value
             return far_evidence(drawn, value, within, outside, n_reference, n_current, level)
-        return Evidence(
-            drawn.p_value(value, n_reference, n_current), drawn.threshold(level, n_reference, n_current), "resampled"
-        )
+        held = value if statistic.needs == "histogram" else pair.with_unseen(statistic)
+        threshold = drawn.threshold(level, n_reference, n_current) + value - held
+        return Evidence(drawn.p_value(held, n_reference, n_current), threshold, "resampled")
     p_value = float(tested.p_values[place])
     threshold = _threshold(
         statistic, tested, place, value, 1 / n_reference + 1 / n_current, significant=p_value <= level

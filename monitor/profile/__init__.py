@@ -1,6 +1,6 @@
 """Profiles: mergeable summaries of columns over a stretch of time, on bins that the reference alone has drawn."""
 
-from monitor.profile.baseline import Baseline, baseline
+from monitor.profile.baseline import Baseline, baseline, expected
 from monitor.profile.bins import Bins, CategoricalBins, NumericBins, draw_bins, same_bins
 from monitor.profile.column import (
     ColumnProfile,
@@ -32,6 +32,7 @@ __all__ = [
     "comparable",
     "cutter_for",
     "draw_bins",
+    "expected",
     "group_counts",
     "histogram_pair",
     "merge",

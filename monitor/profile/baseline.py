@@ -32,9 +32,6 @@ class Baseline:
 def baseline(reference: Reference, current: Profile) -> Baseline:
     """The baseline of a window.
 
-    A category that a single row of the reference has would be unseen without that row. So as many unseen rows are to be
-    expected as there are such categories (Good, Biometrika 40, 1953), and they stand there.
-
     Matched by season, it is `Σ w_c p_c` over the cells c of the season, with w the shares of the window's rows and p the
     reference's shares in that cell. Its variance is that of `1 / Σ (w_c² / N_c)` rows.
 
@@ -48,7 +45,7 @@ def baseline(reference: Reference, current: Profile) -> Baseline:
     seasons = reference.seasons
     if seasons is None:
         counts = {
-            name: _unseen_expected(np.append(column.counts, [column.missing, column.unseen]), reference, name)
+            name: np.append(column.counts, [column.missing, column.unseen])
             for name, column in reference.profiles.items()
         }
         return Baseline(counts, float(reference.rows))
@@ -67,15 +64,20 @@ def baseline(reference: Reference, current: Profile) -> Baseline:
     for name, table in seasons.counts.items():
         held = table[cells[matched]].astype(np.float64)
         shares = held / np.maximum(held.sum(axis=1, keepdims=True), 1.0)
-        counts[name] = _unseen_expected(worth * (weights @ shares), reference, name)
+        counts[name] = worth * (weights @ shares)
     return Baseline(counts, worth)
 
 
-def _unseen_expected(counts: FloatArray | IntArray, reference: Reference, name: str) -> FloatArray | IntArray:
-    bins = reference.bins[name]
+def expected(base: Baseline, reference: Reference, name: str) -> FloatArray:
+    """The rows that a baseline lets expect of one column: shape (bins + 2,).
+
+    A category that a single row of the reference has would be unseen without that row. So as many unseen rows are to be
+    expected as there are such categories (Good, Biometrika 40, 1953), and they stand there.
+    """
+    counts, bins = np.asarray(base.counts[name], dtype=np.float64), reference.bins[name]
     if not isinstance(bins, CategoricalBins) or bins.has_rest:
         return counts
     once = np.append(reference.profiles[name].counts == 1, [False, False])
-    found = np.where(once, 0, counts)
+    found: FloatArray = np.where(once, 0.0, counts)
     found[-1] += counts[once].sum()
     return found
