@@ -71,6 +71,8 @@ class Metric:
                 return None
             middle, half = value, z * math.sqrt(float(influences @ influences) * inflation) / len(outcomes)
         low, high = max(middle - half, self.statistic.low), min(middle + half, self.statistic.high)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return None
         # In whatever order rows come, the same ends are told.
         return _rounded(min(low, value)), _rounded(max(high, value))
 
