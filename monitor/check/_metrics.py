@@ -71,10 +71,9 @@ class Metric:
                 return None
             middle, half = value, z * math.sqrt(float(influences @ influences) * inflation) / len(outcomes)
         low, high = max(middle - half, self.statistic.low), min(middle + half, self.statistic.high)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            return None
         # In whatever order rows come, the same ends are told.
-        return _rounded(min(low, value)), _rounded(max(high, value))
+        ends = _rounded(min(low, value)), _rounded(max(high, value))
+        return ends if all(map(math.isfinite, ends)) else None
 
     def loss(self, value: float, baseline: float) -> float:
         """How much worse a value is than that of the reference, in the metric's unit; negative where it is better."""
