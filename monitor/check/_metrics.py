@@ -100,7 +100,7 @@ def _rounded(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The rows of one metric, and the reason where there are none that it could be computed on."""
+    """The rows that one metric is computed on, and their event times, shape (n,)."""
 
     outcomes: Outcomes
     times: FloatArray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,15 +16,15 @@ from monitor.records import FloatArray, IntArray
 BoolArray = NDArray[np.bool_]
 
 
-class Outcomes:
+class Outcomes(ABC):
     """Rows with their label. What several statistics need is computed once and kept."""
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
+    @abstractmethod
     def take(self, rows: IntArray | slice) -> Self:
         """Some of the rows, in the order given."""
-        raise NotImplementedError
 
     def parts(self, codes: IntArray, number: int) -> list[Self]:
         """The rows of each group, each in the order they have here: one pass over the rows, however many groups there are.
