@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -61,6 +62,8 @@ def _call(function: Callable[..., Any], arguments: tuple[object, ...], timeout_s
 
 
 def _serve(pipe: Connection, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    # Beside an app, threads that wait for each other are slower than one, and take what is the app's.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         answer: tuple[bool, Any] = (True, function(*arguments))
     except Exception as error:  # noqa: BLE001 - it is raised again on the other side

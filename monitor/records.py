@@ -92,6 +92,8 @@ class Role(StrEnum):
     PREDICTION = "prediction"
     SCORE = "score"
     LABEL = "label"
+    GROUP = "group"  # what rows are told apart by: a segment, a protected attribute, the list of a ranking
+    ID = "id"  # what joins a row with others that are about the same prediction
 
 
 UNVERSIONED = "unversioned"  # the version of an event that names none
@@ -151,7 +153,7 @@ class Window:
 class Column:
     """A column as it is judged: its name, its kind and, of a feature, its weight among the features (None: not said).
 
-    A column of another role than a feature's is named by its role.
+    A column of another role than a feature's is named by its role, and by what comes after it where there are several.
     """
 
     name: str
@@ -269,7 +271,8 @@ class Statistic:
 
     `compute` raises `NoData` on empty input. By family it takes: performance, the outcomes of a task (`monitor.stats`) and its
     `parameters`, where `needs` says what the outcomes must hold: classes, scores, numbers or lists; quality, the counts of
-    one column as keywords; drift, a reference and a current side, as `needs` says:
+    one column as keywords; skew, both sides of one column, as counts or record by record; drift, a reference and a current side,
+    as `needs` says:
 
     - `counts`: two count vectors on the same groups of bins, shape (..., k), missing and unseen rows in the last two places;
     - `histogram`: two `Histogram`s on the same fine bins. Like counts, these are mergeable;
@@ -294,7 +297,7 @@ class Statistic:
     """
 
     name: str
-    family: Literal["drift", "performance", "quality", "fairness"]
+    family: Literal["drift", "performance", "quality", "fairness", "labels", "skew"]
     applies_to: frozenset[str]
     unit: str
     low: float
@@ -333,7 +336,8 @@ class Finding:
     `p_value` is how often unchanged data would score as much or more, `calibration` how that is known, `material` the effect
     below which nothing alerts, `threshold` the value beyond which both keys turn. `impact` is a feature's importance ×
     (value / material): what to look at first. `baseline` is the value on the reference, `interval` where the value lies with a
-    confidence of 95 %.
+    confidence of 95 %. `parts` are the values it is made of: by class, by group, or by whatever the statistic says. `caution` is
+    what is to be known before the value is relied on, such as that another finding explains it.
     """
 
     app: str
@@ -359,6 +363,8 @@ class Finding:
     impact: float | None = None
     baseline: float | None = None
     interval: tuple[float, float] | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    caution: str | None = None
 
     @property
     def subject(self) -> Literal["feature", "prediction", "label", "model"]:
@@ -373,6 +379,7 @@ class Finding:
         """The finding as it appears wherever findings are shown as JSON."""
         row: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "window"}
         row["verdict"] = self.verdict.value
+        row["parts"] = dict(self.parts)
         row["window"] = {"start": iso(self.window.start), "end": iso(self.window.end)}
         return row
 
@@ -387,7 +394,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one run of one check concluded about one app or model, as a whole."""
+    """What one run of one check concluded about one app or model, as a whole.
+
+    `state` is what the check has left for its next run. `history` holds what was found on every window that was looked at, of a
+    check whose results change as labels come. `omitted` counts the subjects, such as segments, that there were too many of.
+    """
 
     app: str
     model: str | None
@@ -398,6 +409,9 @@ class CheckResult:
     rows: int
     findings: tuple[Finding, ...]
     versions: tuple[str, ...] = ()
+    state: str | None = None
+    history: tuple[Finding, ...] = ()
+    omitted: int = 0
 
 
 # --- alerts -----------------------------------------------------------------------------------------------------------

@@ -56,9 +56,33 @@ def newest_due(windows: Windows, now: float) -> Window:
     return Window(start.timestamp(), end_date.timestamp())
 
 
-def newest_matured(windows: Windows, now: float, mature: float) -> Window:
-    """The newest window whose labels have matured: its end + `mature` (or the lateness, if longer) is not after `now`."""
-    return newest_due(windows.replace(lateness=max(windows.lateness, mature)), now)
+def look_ages(windows: Windows, mature: float) -> tuple[float, ...]:
+    """How long after its end a window is looked at, in seconds, rising: when it is due, and twice again as its labels come.
+
+    >>> look_ages(Windows(size="7d", lateness="1h"), 3 * 86400.0)
+    (3600.0, 86400.0, 259200.0)
+    """
+    return tuple(sorted({max(windows.lateness, age) for age in (0.0, mature // 3, mature)}))
+
+
+def looked_at(windows: Windows, now: float, mature: float) -> list[Window]:
+    """The newest window of each age at which windows are looked at, the newest first: the labels of the last have matured."""
+    found = [newest_due(windows.replace(lateness=age), now) for age in look_ages(windows, mature)]
+    return list(dict.fromkeys(found))
+
+
+def next_look_time(windows: Windows, now: float, mature: float) -> float:
+    """When, after `now`, the next window becomes due, or an older one is to be looked at again.
+
+    Windows that come more often than their labels mature need no looks of their own: the next one's will do.
+    """
+    ages = (windows.lateness, *own_look_ages(windows, mature))
+    return min(next_due_time(windows.replace(lateness=age), now) for age in ages)
+
+
+def own_look_ages(windows: Windows, mature: float) -> tuple[float, ...]:
+    """The ages at which a window is looked at again at a time of its own."""
+    return tuple(age for age in look_ages(windows, mature) if windows.lateness < age < every_seconds(windows))
 
 
 def newest_holding(windows: Windows, time: float, due: Window) -> Window:

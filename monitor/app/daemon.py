@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from monitor.alert.rules import RULES
 from monitor.app.deliveries import Deliveries
 from monitor.app.intake import VersionLabels, count_taken, intake
-from monitor.app.jobs import AppLook, Housekeeping, ModelJudgement, Results
+from monitor.app.jobs import AppLook, Housekeeping, Results
+from monitor.app.judgement import ModelJudgement
 from monitor.config import Config, ConfigError, Loaded, load
 from monitor.consequences.configured import expose_config, forget_unconfigured
 from monitor.consequences.exposition import expose_alerts, expose_effects
@@ -27,7 +28,7 @@ from monitor.store import Store, StoreError, watch
 from monitor.version import VERSION
 from monitor.web._ingest import Accepted, Batch
 from monitor.web._outside import OutsideAlert, decision
-from monitor.windows import next_due_time
+from monitor.windows import next_look_time
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +219,8 @@ class Daemon:
                 self._scheduler.every(f"{app.name}/{check}", spec.every, look.run, late)
         for app, model in loaded.config.models():
             judgement = ModelJudgement(app.name, model, loaded, results)
-            following = partial(next_due_time, model.windows)
+            mature = model.labels.mature if model.labels else 0.0
+            following = partial(next_look_time, model.windows, mature=mature)
             late = partial(self._late_model, app.name, model.name, tuple(model.checks))
             self._scheduler.at(f"{app.name}/{model.name}", following, judgement.run, late)
         rate = self._clock.rate

@@ -6,31 +6,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
 from monitor import registry
-from monitor.check import Calibrations, Context, References, is_heavy, judge_model
-from monitor.child import ChildFailed, in_child
 from monitor.config import Loaded, Model, PluginSpec
-from monitor.consequences.exposition import expose_effects, expose_judgement, expose_run
+from monitor.consequences.exposition import expose_effects, expose_run
 from monitor.consequences.recording import Effects, Recorder
 from monitor.memory import give_back
 from monitor.metrics import Metrics
-from monitor.profile import Reference
 from monitor.records import CheckResult, Family, Finding, Reading, Sample, Verdict, Window
-from monitor.source import SourceError
-from monitor.source._open import open_events
-from monitor.source._reference import read_reference, reference_key, span_of
-from monitor.source.ingest import IngestSource
-from monitor.store import Store, StoreError, events, open_for_reading, watch
-from monitor.store.profiles import expire_profiles, load_reference, save_reference
-from monitor.windows import bucket_seconds, newest_due, newest_matured, window_seconds
+from monitor.store import Store, StoreError, events, history, watch
+from monitor.store.profiles import expire_profiles
+from monitor.windows import window_seconds
 
 log = logging.getLogger(__name__)
 
@@ -141,191 +132,6 @@ class AppLook:
         self.collector.close()
 
 
-def judge_files(
-    app: str, model: Model, directory: Path, data_dir: Path, window: Window, matured: Window, now: float
-) -> tuple[list[CheckResult], list[Reference]]:
-    """Judge a model whose predictions are files; runs in a child process.
-
-    Returns:
-        The results, and the references that the store does not keep yet: reading one costs more than judging a window.
-    """
-    source = open_events(app, model, directory, data_dir)
-    read: dict[str, Reference] = {}
-    with closing(open_for_reading(data_dir)) as store:
-
-        def look_up(version: str) -> Reference | None:
-            found = reference_key(model, version, directory)
-            if found is None or found[0] in read:
-                return None if found is None else read[found[0]]
-            with store.read() as connection:
-                number = events.find_model(connection, app, model.name)
-                kept = None if number is None else load_reference(connection, number, found[0], stretches=True)
-            if kept is None:
-                kept = read_reference(model, version, directory, source, now=now)
-                assert kept is not None  # it has a key
-                read[found[0]] = kept
-            return kept
-
-        references = References(look_up, directory=directory)
-        return judge_model(app, model, window, source, references, now=now, matured=matured), list(read.values())
-
-
-def prepare_in_child(
-    app: str, model: Model, version: str, check: str, directory: Path, data_dir: Path, window: Window, now: float
-) -> Any:
-    """What a check makes of the rows of a reference; runs in a child process."""
-    source = open_events(app, model, directory, data_dir)
-    context = Context(app, model, window, source, References(lambda _: None, directory=directory), now)
-    return registry.load("check", check).prepare(context, model.checks[check].options, version)
-
-
-def read_in_child(
-    app: str, model: Model, version: str, directory: Path, data_dir: Path, now: float
-) -> Reference | None:
-    """Read a reference, from its files or from the model's own predictions; runs in a child process."""
-    return read_reference(model, version, directory, open_events(app, model, directory, data_dir), now=now)
-
-
-Known = tuple[dict[str, Reference], dict[str, str], dict[str, str]]  # references; why others are not to be had
-
-
-def judge_heavily(
-    app: str, model: Model, directory: Path, data_dir: Path, window: Window, matured: Window, now: float, known: Known
-) -> list[CheckResult]:
-    """The checks that read raw rows, of a model whose predictions are pushed; runs in a child process."""
-    source = open_events(app, model, directory, data_dir)
-    found, failures, missing = known
-    references = References(found.get, directory=directory)
-    references.failures.update(failures)
-    references.missing.update(missing)
-    return judge_model(app, model, window, source, references, now=now, matured=matured, heavy=True)
-
-
-class ModelJudgement:
-    """All checks of one model, on its newest window that is due."""
-
-    def __init__(self, app: str, model: Model, loaded: Loaded, results: Results) -> None:
-        self.app, self.model, self.results = app, model, results
-        self.directory, self.data_dir = loaded.directory, loaded.data_dir
-        self.feature_limit = loaded.config.metrics.features
-        self._references: dict[str, Reference] = {}
-        self._calibrations = Calibrations(self._with_stretches)
-        self._prepared: dict[tuple[str, str, float], Any] = {}
-
-    def run(self) -> None:
-        """Judge once, and record every check's result."""
-        started, now = time.perf_counter(), self.results.now()
-        window = newest_due(self.model.windows, now)
-        try:
-            judged = self._judge(window, now)
-        except (SourceError, StoreError, ChildFailed, OSError) as error:
-            judged = [self._failed(check, window, str(error)) for check in self.model.checks]
-        except Exception as error:
-            # The edge of one run: one broken model never stops another.
-            log.exception("judgement failed", extra={"app": self.app, "model": self.model.name})
-            judged = [self._failed(check, window, f"{type(error).__name__}: {error}") for check in self.model.checks]
-        seconds = (time.perf_counter() - started) / max(len(judged), 1)
-        for result in judged:
-            self.results.take(result, seconds)
-        shown = partial(
-            expose_judgement, self.results.metrics, self.app, self.model, judged, features=self.feature_limit
-        )
-        self.results.show(shown)
-
-    def _judge(self, window: Window, now: float) -> list[CheckResult]:
-        mature = self.model.labels.mature if self.model.labels else 0.0
-        matured = newest_matured(self.model.windows, now, mature)
-        if registry.load("source", self.model.predictions.type).HEAVY:
-            return self._judge_files(window, matured, now)
-        store = self.results.store
-        source = IngestSource(store, self.app, self.model.name, bucket_seconds=bucket_seconds(self.model.windows))
-        prepare = partial(self._prepare, now=now)
-        references = References(self._reference, self._calibrations, self.directory, prepare=prepare)
-        source.catch_up(store, references, now=now)
-        self._count_versions(source)
-        judged = judge_model(self.app, self.model, window, source, references, now=now, matured=matured, heavy=False)
-        if any(is_heavy(check) for check in self.model.checks):
-            # It is not told of these references' stretches: it reads rows.
-            known = (dict(references.found), references.failures, references.missing)
-            judged += self._heavily(window, matured, now, known)
-        return judged
-
-    def _judge_files(self, window: Window, matured: Window, now: float) -> list[CheckResult]:
-        judged, read = in_child(judge_files, self.app, self.model, self.directory, self.data_dir, window, matured, now)
-        for reference in read:
-            self._keep(reference)
-        return judged
-
-    def _keep(self, reference: Reference) -> None:
-        """Keep a reference in the store: its bins stay what they are, and it is not read again."""
-        now = self.results.now()
-
-        def change(connection: Connection) -> None:
-            save_reference(connection, events.model_id(connection, self.app, self.model.name), reference, now)
-
-        self.results.store.write(change)
-
-    def _heavily(self, window: Window, matured: Window, now: float, known: Known) -> list[CheckResult]:
-        """The checks that are heavy, in a child; if it dies, they alone have failed."""
-        try:
-            return in_child(
-                judge_heavily, self.app, self.model, self.directory, self.data_dir, window, matured, now, known
-            )
-        except (ChildFailed, OSError) as error:
-            heavy = [check for check in self.model.checks if is_heavy(check)]
-            return [self._failed(check, window, str(error)) for check in heavy]
-
-    def _count_versions(self, source: IngestSource) -> None:
-        omitted = source.omitted_versions()
-        self.results.metrics.set("anchorwatch_model_versions_omitted", omitted, app=self.app, model=self.model.name)
-
-    def _reference(self, version: str) -> Reference | None:
-        """The reference of a version: from memory, from the store, or read in a child and then kept in both."""
-        found = reference_key(self.model, version, self.directory)
-        if found is None:
-            return None
-        key, _ = found
-        if key not in self._references:
-            number = self.results.store.write(lambda c: events.model_id(c, self.app, self.model.name))
-            with self.results.store.read() as connection:
-                reference = load_reference(connection, number, key)
-            if reference is None:
-                now = self.results.now()
-                reference = in_child(read_in_child, self.app, self.model, version, self.directory, self.data_dir, now)
-                assert reference is not None  # it has a key
-                self._keep(reference)
-            self._references[key] = reference
-        return self._references[key]
-
-    def _prepare(self, version: str, check: str, window: Window, *, now: float) -> Any:
-        """What a check makes of a reference's rows, which are read in a child; of each reference and check the newest is kept."""
-        found, span = reference_key(self.model, version, self.directory), span_of(self.model, window)
-        assert found is not None  # nobody prepares what is not configured
-        key = found[0], check, span.start if span else 0.0
-        if key not in self._prepared:
-            arguments = self.app, self.model, version, check, self.directory, self.data_dir, window, now
-            try:
-                prepared = in_child(prepare_in_child, *arguments)
-            except ChildFailed as error:  # a reference that cannot be read; what needs none goes on
-                raise SourceError(str(error)) from error
-            self._prepared = {old: made for old, made in self._prepared.items() if old[:2] != key[:2]}
-            self._prepared[key] = prepared
-        return self._prepared[key]
-
-    def _with_stretches(self, reference: Reference) -> Reference:
-        """A reference as it was kept, with its stretches: they are only needed while it is calibrated."""
-        with self.results.store.read() as connection:
-            number = events.find_model(connection, self.app, self.model.name)
-            assert number is not None  # its references are kept under it
-            found = load_reference(connection, number, reference.fingerprint, stretches=True)
-        assert found is not None
-        return found
-
-    def _failed(self, check: str, window: Window, reason: str) -> CheckResult:
-        finding = Finding(self.app, check, check, Verdict.ERROR, reason, window, model=self.model.name)
-        return CheckResult(self.app, self.model.name, check, Verdict.ERROR, reason, window, 0, (finding,))
-
-
 class Housekeeping:
     """What is past its time goes, a small step at a time; and the store's own figures are taken."""
 
@@ -342,6 +148,8 @@ class Housekeeping:
         self._expire("outbox", lambda c: watch.expire_deliveries(c, created_before=before))
         for app, model in self.loaded.config.models():
             self._events(app.name, model, now)
+        said = now - options.profiles
+        self._expire("verdicts", lambda c: history.expire_verdicts(c, before=said, limit=STEP_ROWS))
         self._expire("profiles", lambda c: expire_profiles(c, updated_before=now - options.profiles, limit=STEP_ROWS))
         for app, model in self.loaded.config.models():
             if model.labels is not None and model.labels.type == "ingest":

@@ -119,10 +119,11 @@ class BucketedSource:
         self, window: Window, *, numeric: bool, known_by: float = math.inf, columns: Sequence[Column] = ()
     ) -> Iterator[LabelledBatch]:
         """The window's predictions whose label has come by an instant."""
-        del numeric, columns  # they were read as what the model's task and its checks say
         if isinstance(self._labelled, SourceError):
             raise self._labelled
-        return self._labelled.within(window, known_by)
+        if self._labelled.has(column.name for column in columns):
+            return self._labelled.within(window, known_by)
+        return self.source.labelled(window, numeric=numeric, known_by=known_by, columns=columns)
 
 
 class _Collector(Cutter):

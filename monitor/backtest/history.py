@@ -13,13 +13,12 @@ from typing import Any
 from monitor import registry
 from monitor.backtest.labels import LabelledRows
 from monitor.backtest.progress import Tell
-from monitor.check import Calibrations, References
+from monitor.check import Calibrations, References, labelled_columns
 from monitor.config import Loaded, Model
 from monitor.profile import Cutter, Profile, Reference
 from monitor.records import Column, EventBatch, LabelledBatch, NoData, Window, iso
 from monitor.source import EventSource, ReferenceFor, SourceError
 from monitor.source._open import open_events
-from monitor.source._outcomes import outcome_columns
 from monitor.source._reference import read_reference, reference_key
 from monitor.source.ingest import IngestSource
 from monitor.store import StoreError, events
@@ -139,7 +138,7 @@ def _read(loaded: Loaded, app: str, model: Model, files: EventSource, tell: Tell
 
     labelled: LabelledRows | SourceError
     try:
-        labelled = read_labels(files, numeric=model.task == "regression", columns=outcome_columns(model))
+        labelled = read_labels(files, numeric=model.is_numeric, columns=labelled_columns(model))
     except SourceError as error:
         labelled = error  # what needs no labels goes on
     bucket, about = bucket_seconds(model.windows), f"{app}/{model.name}"

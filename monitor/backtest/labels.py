@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,10 @@ class LabelledRows:
                 whole = np.concatenate(parts)
                 parts[:] = [whole[order]]
         self._in_order = True
+
+    def has(self, columns: Iterable[str]) -> bool:
+        """Whether all of these columns are beside the labels that have been taken in."""
+        return not self._held or all(f"column {name}" in self._held for name in columns)
 
     def within(self, window: Window, known_by: float) -> Iterator[LabelledBatch]:
         """The rows of a window whose label is known by an instant, as one batch; nothing where there is none."""

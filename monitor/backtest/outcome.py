@@ -13,6 +13,7 @@ from monitor import registry
 from monitor.records import Alert, AlertState, Change, CheckResult, Direction, Finding, Verdict, iso
 
 HELD_BYTES = 8_000_000  # so much of the findings is held in memory; the rest lies in a nameless temporary file
+REMEMBERED = 20_000  # verdicts on windows that may be looked at again
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Episode:
 
 def _is_worse(alert: Alert, than: float) -> bool:
     assert alert.value is not None
-    name = alert.labels.get("statistic") or alert.labels.get("metric")
+    name = (alert.labels.get("statistic") or alert.labels.get("metric") or "").partition("@")[0]
     lower = name in registry.known("statistic") and (
         registry.load("statistic", name).STATISTIC.worse is Direction.LOWER_IS_WORSE
     )
@@ -101,6 +102,7 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _open: dict[str, Episode] = field(default_factory=dict)
+    _said: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
 
     @property
     def days(self) -> float:
@@ -111,11 +113,25 @@ class Outcome:
         """Whether any alert fires."""
         return bool(self._open)
 
+    def _news(self, result: CheckResult) -> list[Finding]:
+        """What is said of windows for the first time, or otherwise than at the look before: labels come late."""
+        fresh = []
+        for finding in result.history:
+            about = finding.version, finding.statistic, finding.feature, finding.segment
+            key = result.app, result.model, result.check, finding.window, about
+            said = finding.verdict, finding.value, finding.threshold, finding.rows, finding.provisional
+            if self._said.get(key) != said:
+                fresh.append(finding)
+            self._said[key] = said
+        while len(self._said) > REMEMBERED:
+            del self._said[next(iter(self._said))]
+        return fresh
+
     def judged(self, result: CheckResult) -> None:
         """Take in the result of a check."""
         key = result.app, result.model or "", result.check
         self.tally.setdefault(key, Counter())[result.verdict] += 1
-        self.findings.add(result.findings)
+        self.findings.add(self._news(result) if result.history else result.findings)
         if result.verdict is Verdict.ERROR:
             line = f"{result.app}/{result.model}: {result.check}: {result.reason}"
             if line not in self.failures:

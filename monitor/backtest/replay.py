@@ -15,7 +15,7 @@ from monitor.backtest.memory_store import MemoryStore
 from monitor.backtest.outcome import Outcome
 from monitor.backtest.progress import Progress, Tell
 from monitor.backtest.series import SeriesLog
-from monitor.check import judge_model
+from monitor.check import judge_model, waits_for_labels
 from monitor.config import Loaded, Route
 from monitor.consequences.configured import expose_config
 from monitor.consequences.exposition import expose_alerts, expose_effects, expose_judgement, expose_run
@@ -23,8 +23,9 @@ from monitor.consequences.recording import Effects, Recorder
 from monitor.metrics import Metrics
 from monitor.records import AlertState, CheckResult, Verdict, Window
 from monitor.store import watch
+from monitor.store.history import load_states
 from monitor.version import VERSION
-from monitor.windows import newest_due, newest_matured
+from monitor.windows import looked_at
 
 LEDGER_PAGE = 1000
 NEVER = 1e10  # seconds: nobody is told of an alert again, as nobody was told of it at all
@@ -55,6 +56,7 @@ class Replay:
         self._rules = {rule.name: rule for rule in self._recorder.rules}
         self._metrics, self._series, self._tell = Metrics(VERSION), series, tell
         self._sources = {(history.app, history.model.name): history.source for history in histories}
+        self._judged_until: dict[str, float] = {}
         self.outcome = Outcome()
         checks = [(history.app, history.model.name, check) for history in histories for check in history.model.checks]
         expose_config(self._metrics, self._loaded, checks=checks, gone=[])
@@ -79,12 +81,17 @@ class Replay:
 
     def _judge(self, history: History) -> None:
         app, model, now = history.app, history.model, self._now
-        window = newest_due(model.windows, now)
         mature = model.labels.mature if model.labels else 0.0
-        matured = newest_matured(model.windows, now, mature)
+        window, *earlier = looked_at(model.windows, now, mature)
+        fresh = window.end > self._judged_until.get(history.name, -math.inf)
+        self._judged_until[history.name] = window.end
+        with self._store.write() as connection:
+            states = load_states(connection, app, model.name)
         judged = judge_model(
-            app, model, window, history.source, history.standards.at(now), now=now, matured=matured, known_by=now
-        )
+            app, model, window, history.source, history.standards.at(now),
+            now=now, matured=earlier[-1] if earlier else window, between=earlier[:-1], known_by=now, states=states,
+            checks=[check for check in model.checks if fresh or waits_for_labels(check)],
+        )  # fmt: skip
         for result in judged:
             self._take(result)
         features = self._loaded.config.metrics.features

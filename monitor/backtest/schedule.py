@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from monitor.backtest.history import History
-from monitor.config import Windows
-from monitor.windows import newest_due, next_due_time
+from monitor.check import waits_for_labels
+from monitor.config import Model, Windows
+from monitor.windows import newest_due, next_due_time, own_look_ages
 
 Times = list[tuple[float, History]]
 Span = tuple[float, float]
@@ -28,6 +29,14 @@ def due_times(windows: Windows, after: float, until: float) -> Iterator[float]:
         before, due = newest_due(windows, due), next_due_time(windows, due)
 
 
+def look_times(model: Model, after: float, until: float) -> Iterator[float]:
+    """When a model is looked at: when windows are due, and where these are far between, again as their labels come."""
+    windows, mature = model.windows, model.labels.mature if model.labels else 0.0
+    ages = own_look_ages(windows, mature) if any(waits_for_labels(check) for check in model.checks) else ()
+    times = {time for age in ages for time in due_times(windows.replace(lateness=age), after, until)}
+    yield from sorted(times.union(due_times(windows, after, until)))
+
+
 def times_of(histories: Sequence[History], start: float | None, end: float | None) -> Times:
     """Each due time with the model that is judged then, in order of time.
 
@@ -44,7 +53,7 @@ def times_of(histories: Sequence[History], start: float | None, end: float | Non
     for history, own in zip(histories, spans, strict=True):
         span = _instead(history.model.windows, known, start, end) if history.is_broken else own
         if span is not None:
-            times += [(due, history) for due in due_times(history.model.windows, *span)]
+            times += [(due, history) for due in look_times(history.model, *span)]
     return sorted(times, key=lambda item: item[0])
 
 

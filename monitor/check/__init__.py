@@ -5,13 +5,18 @@ what is a breach: `monitor.check._verdict` does, for all of them alike.
 """
 
 from monitor.check._calibrations import Calibrations
+from monitor.check._columns import labelled_columns
 from monitor.check._context import Context, References
-from monitor.check._judge import is_heavy, judge_model
+from monitor.check._judge import is_heavy, judge_model, waits_for_labels
+from monitor.check._together import explained
 
 __all__ = [
     "Calibrations",
     "Context",
     "References",
+    "explained",
     "is_heavy",
     "judge_model",
+    "labelled_columns",
+    "waits_for_labels",
 ]

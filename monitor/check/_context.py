@@ -13,11 +13,14 @@ import numpy as np
 
 from monitor import registry
 from monitor.check._calibrations import Calibrations
+from monitor.check._columns import labelled_columns
+from monitor.check._coverage import Coverage, coverage_of
 from monitor.config import Model
 from monitor.profile import Cutter, Profile, Reference, cutter_for, recounted
 from monitor.records import (
     UNVERSIONED,
     Coded,
+    Column,
     EventBatch,
     Finding,
     FloatArray,
@@ -29,7 +32,6 @@ from monitor.records import (
     Window,
 )
 from monitor.source import EventSource, SourceError
-from monitor.source._outcomes import outcome_columns
 from monitor.source._reference import read_outcomes, read_rows, span_of
 from monitor.windows import bucket_seconds, window_seconds
 
@@ -101,7 +103,7 @@ class References:
 class Context:
     """One model's window. What several checks need is read once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a judgement depends on is all said here
         self,
         app: str,
         model: Model,
@@ -112,11 +114,40 @@ class Context:
         *,
         matured: Window | None = None,
         known_by: float = math.inf,
+        between: Sequence[Window] = (),
+        states: Mapping[str, str] | None = None,
     ) -> None:
         self.app, self.model, self.window, self.now = app, model, window, now
+        self._states, self._left = states or {}, dict[str, str]()
+        self._omitted: dict[str, int] = {}
         self.source, self.references = source, references
-        self.matured, self.known_by = matured, known_by
+        self.matured, self.known_by, self._between = matured, known_by, between
         self._standards: dict[str, Reference] = {}
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether labels of the window may still come that change what is said of it."""
+        return self.model.labels is not None and self.now < self.window.end + self.model.labels.mature
+
+    def omit(self, check: str, number: int) -> None:
+        """Note that so many subjects of a check are left out, because there are too many."""
+        self._omitted[check] = self._omitted.get(check, 0) + number
+
+    def omitted(self, check: str) -> int:
+        """How many were left out."""
+        return self._omitted.get(check, 0)
+
+    def state(self, check: str) -> str | None:
+        """What a check has left at its last run, None where it has not run before."""
+        return self._states.get(check)
+
+    def leave(self, check: str, state: str) -> None:
+        """Leave something for the check's next run."""
+        self._left[check] = state
+
+    def left(self, check: str) -> str | None:
+        """What a check has left at this run."""
+        return self._left.get(check)
 
     @cached_property
     def profiles(self) -> Mapping[str, Profile]:
@@ -133,13 +164,25 @@ class Context:
     @cached_property
     def labelled(self) -> Mapping[str, LabelledBatch]:
         """The window's predictions whose label has come, by version."""
-        numeric = self.model.task == "regression"
+        numeric = self.model.is_numeric
         parts: dict[str, list[LabelledBatch]] = {}
-        columns = outcome_columns(self.model)
+        columns = labelled_columns(self.model)
         for batch in self.source.labelled(self.window, numeric=numeric, known_by=self.known_by, columns=columns):
             for version in dict.fromkeys(batch.versions.tolist()):
                 parts.setdefault(version, []).append(batch.take(batch.versions == version))
         return {version: joined_rows(found) for version, found in parts.items()}
+
+    @cached_property
+    def coverage(self) -> Mapping[str, Coverage]:
+        """How much of the window has a label, by version; the label may be late in some segments more than in others."""
+        return coverage_of(self)
+
+    @cached_property
+    def selection(self) -> Mapping[str, str]:
+        """By version, in words, that the labels which have come are not of the same kind as those that have not."""
+        if not self.model.segments:
+            return {}
+        return {version: words for version, found in self.coverage.items() if (words := found.selection())}
 
     def with_matured_labels(self) -> Context | None:
         """This context, or the one on an earlier window, where the labels of its window have matured; None for neither."""
@@ -153,9 +196,19 @@ class Context:
         """The context on the newest window whose labels have matured, where that is another one."""
         if self.matured is None or self.matured == self.window:
             return None
+        return self._on(self.matured)
+
+    @cached_property
+    def revisited(self) -> tuple[Context, ...]:
+        """The contexts on earlier windows that labels may still change, or have just changed for the last time; newest first."""
+        others = [self._on(window) for window in self._between if window not in (self.window, self.matured)]
+        return (*others, *([self.earlier] if self.earlier is not None else []))
+
+    def _on(self, window: Window) -> Context:
         return Context(
-            self.app, self.model, self.matured, self.source, self.references, self.now, known_by=self.known_by
-        )
+            self.app, self.model, window, self.source, self.references, self.now,
+            matured=self.matured, known_by=self.known_by, states=self._states,
+        )  # fmt: skip
 
     def reference_rows(self, version: str, *, limit: int) -> EventBatch:
         """Raw rows of a version's reference, at most so many, evenly spread over it.
@@ -171,8 +224,12 @@ class Context:
             [column for column in reference.columns if column.name not in reference.unusable], limit=limit,
         )  # fmt: skip
 
-    def reference_outcomes(self, version: str) -> LabelledBatch:
+    def reference_outcomes(self, version: str, more: Sequence[Column] = ()) -> LabelledBatch:
         """The labelled rows of the reference that this window is held against.
+
+        Args:
+            version: whose reference it is.
+            more: features that are wanted beside what `labelled` holds.
 
         Raises:
             SourceError: they cannot be read.
@@ -181,7 +238,8 @@ class Context:
         if self.model.reference is None:
             raise NoData("no reference is configured")
         found = read_outcomes(
-            self.model, version, self.references.directory, self.source, self.window, outcome_columns(self.model),
+            self.model, version, self.references.directory, self.source, self.window,
+            [*labelled_columns(self.model), *more],
             known_by=self.known_by,
         )  # fmt: skip
         batches = [batch for batch in found if len(batch)]
@@ -217,7 +275,7 @@ class Context:
         # The newest labels have not matured: those that come early are not like those that come late.
         mature = self.model.labels.mature if self.model.labels else 0.0
         span = Window(span.start - mature, span.end - mature)
-        cutter, numeric = self._cutter(labels, span), self.model.task == "regression"
+        cutter, numeric = self._cutter(labels, span), self.model.is_numeric
         for batch in self.source.labelled(span, numeric=numeric, known_by=self.known_by):
             cutter.add(EventBatch(UNVERSIONED, batch.times, {Role.LABEL.value: batch.labels}))
         return None if cutter.whole() is None else recounted(labels, cutter, f"{fingerprint}+labels")

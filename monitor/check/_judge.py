@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from monitor import registry
 from monitor.check._context import Context, References
+from monitor.check._together import explained, together
 from monitor.check._verdict import whole
 from monitor.config import Model
 from monitor.records import CheckResult, Verdict, Window
@@ -24,8 +27,10 @@ def judge_model(  # noqa: PLR0913 - what differs between daemon, backtest and co
     *,
     now: float,
     matured: Window | None = None,
+    between: Sequence[Window] = (),
     known_by: float = math.inf,
-    heavy: bool | None = None,
+    checks: Collection[str] | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> list[CheckResult]:
     """The result of every configured check of a model.
 
@@ -36,18 +41,17 @@ def judge_model(  # noqa: PLR0913 - what differs between daemon, backtest and co
         source: where its predictions and labels are.
         references: the reference of each version.
         now: Unix seconds; what a finding calls provisional depends on it.
-        matured: an earlier window, whose labels have matured: what waits for labels is judged on it where `window` has too
-            few of them yet.
+        matured: an earlier window, whose labels have matured: what waits for labels is judged on it as well.
+        between: windows between these two, newest first, whose labels are still coming: likewise.
         known_by: labels that came later are not seen.
-        heavy: only the checks that are heavy (True) or those that are not (False); None for all.
+        checks: only these; None for all.
+        states: what each check has left at its last run.
     """
-    context = Context(app, model, window, source, references, now, matured=matured, known_by=known_by)
-    names = [name for name in model.checks if heavy is None or is_heavy(name) is heavy]
-    results = [_result(context, name) for name in names]
-    earlier = context.earlier
-    if earlier is None:
-        return results
-    return [_better(result, earlier) if _waits_for_labels(result) else result for result in results]
+    context = Context(
+        app, model, window, source, references, now, matured=matured, known_by=known_by, between=between, states=states
+    )
+    names = [name for name in model.checks if checks is None or name in checks]
+    return explained([_on_all_windows(context, name) for name in names])
 
 
 def is_heavy(check: str) -> bool:
@@ -55,16 +59,16 @@ def is_heavy(check: str) -> bool:
     return bool(getattr(registry.load("check", check), "HEAVY", False))
 
 
-def _waits_for_labels(result: CheckResult) -> bool:
-    waits = getattr(registry.load("check", result.check), "WAITS_FOR_LABELS", False)
-    return result.verdict is Verdict.NO_DATA and waits
+def waits_for_labels(check: str) -> bool:
+    """Whether a check's result on a window changes as labels come."""
+    return bool(getattr(registry.load("check", check), "WAITS_FOR_LABELS", False))
 
 
-def _better(result: CheckResult, earlier: Context) -> CheckResult:
-    """The result on the earlier window if that says more, and about the versions that are in use now."""
-    found = _result(earlier, result.check)
-    current = set(result.versions) <= set(found.versions)
-    return found if current and found.verdict is not Verdict.NO_DATA else result
+def _on_all_windows(context: Context, check: str) -> CheckResult:
+    newest = _result(context, check)
+    if not waits_for_labels(check) or not context.revisited:
+        return replace(newest, history=newest.findings) if waits_for_labels(check) else newest
+    return together([newest, *(_result(earlier, check) for earlier in context.revisited)])
 
 
 def _result(context: Context, check: str) -> CheckResult:
@@ -82,7 +86,10 @@ def _result(context: Context, check: str) -> CheckResult:
         # The edge of one check: it fails alone, and says so.
         log.exception("check failed", extra={"app": app, "model": model.name, "check": check})
         return _failed(context, check, f"{type(error).__name__}: {error}")
-    return CheckResult(app, model.name, check, verdict, reason, context.window, rows, findings, tuple(versions))
+    return CheckResult(
+        app, model.name, check, verdict, reason, context.window, rows, findings, tuple(versions), context.left(check),
+        omitted=context.omitted(check),
+    )  # fmt: skip
 
 
 def _failed(context: Context, check: str, reason: str) -> CheckResult:

@@ -22,13 +22,23 @@ class FalseAlarms(Options):
 
 
 def statistic(name: str) -> Statistic:
-    """A statistic by name.
+    """A statistic by name; a metric of ranked lists may say to what depth, as in `ndcg@10`.
 
     Raises:
         UnknownPlugin: there is none of that name.
     """
-    found: Statistic = registry.load("statistic", name).STATISTIC
+    found: Statistic = registry.load("statistic", with_depth(name)[0]).STATISTIC
     return found
+
+
+def with_depth(name: str) -> tuple[str, int | None]:
+    """A statistic's own name, and how many of the first items of a list count.
+
+    >>> with_depth("ndcg@10"), with_depth("mae")
+    (('ndcg', 10), ('mae', None))
+    """
+    own, at, depth = name.partition("@")
+    return (own, int(depth)) if at and depth.isdigit() and int(depth) else (name, None)
 
 
 def of_family(family: str) -> list[Statistic]:
@@ -53,6 +63,8 @@ def _fits(name: str, family: str, applies_to: str) -> None:
     except registry.PlannedPlugin:
         raise PydanticCustomError("not_available_yet", "{name}: not available yet", {"name": name}) from None
     except registry.UnknownPlugin:
+        found = None
+    if found is not None and with_depth(name)[1] is not None and "k" not in found.parameters:
         found = None
     if found is None or found.family != family or (applies_to and applies_to not in found.applies_to):
         fitting = [known.name for known in of_family(family) if not applies_to or applies_to in known.applies_to]

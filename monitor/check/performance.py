@@ -2,71 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field
 
-from monitor.calibrate import significance_level
 from monitor.calibrate.losses import Baseline
+from monitor.check._confusion import by_class
 from monitor.check._context import Context
-from monitor.check._metrics import Metric, baselines, rows_for
-from monitor.check._statistics import FalseAlarms, Thresholds, keyed_by_statistics, named_statistics, statistic
+from monitor.check._keys import Decision, LossFloor, by_two_keys, default_floor, level_of
+from monitor.check._metrics import Metric, baseline
+from monitor.check._rows import Rows, Told
+from monitor.check._segments import segments_of
+from monitor.check._statistics import (
+    FalseAlarms,
+    Thresholds,
+    keyed_by_statistics,
+    named_statistics,
+    statistic,
+    with_depth,
+)
 from monitor.check._verdict import verdict_of
 from monitor.config import Model
 from monitor.options import Options as _Options
-from monitor.records import Finding, LabelledBatch, NoData, Statistic, Verdict
+from monitor.records import Column, Finding, NoData, Statistic, Verdict
 from monitor.source import SourceError
-from monitor.stats import threshold_of_costs
-from monitor.windows import every_seconds, window_seconds
+from monitor.source._outcomes import group_columns
+from monitor.windows import look_ages, window_seconds
 
 CHECK = "performance"
 WAITS_FOR_LABELS = True
-DEFAULT_METRICS = {"regression": ("mae", "rmse"), "binary": ("accuracy",), "multiclass": ("accuracy",)}
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """The loss below which nobody is alerted: in the metric's unit, or as a share of the reference's value."""
-
-    size: float
-    relative: bool
-
-    def loss(self, baseline: float) -> float:
-        """In the metric's unit."""
-        return self.size * abs(baseline) if self.relative else self.size
-
-
-def _floor(value: Any) -> Any:
-    if isinstance(value, Floor):
-        return value
-    relative = isinstance(value, str) and value.strip().endswith("%")
-    try:
-        size = float(value.strip()[:-1]) / 100 if relative else float(value)
-    except (TypeError, ValueError):
-        size = -1.0
-    if not 0 <= size < float("inf"):
-        raise ValueError(f"expected a loss of at least 0, such as 0.02 or 10%, got {value!r}")
-    return Floor(size, relative)
-
-
-class Decision(_Options):
-    """From which score on a row is positive: said outright, or as what wrong and right decisions cost."""
-
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    costs: tuple[tuple[float, float], tuple[float, float]] | None = None
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Decision:
-        if (self.threshold is None) == (self.costs is None):
-            raise ValueError("expected either threshold or costs")
-        self.score()
-        return self
-
-    def score(self) -> float:
-        """The score from which on a row is taken to be positive."""
-        return threshold_of_costs(self.costs) if self.costs is not None else float(self.threshold or 0.0)
+DEFAULT_METRICS = {
+    "regression": ("mae", "rmse"),
+    "binary": ("accuracy",),
+    "multiclass": ("accuracy",),
+    "ranking": ("ndcg@10",),
+}
+FEWEST_OF_SEGMENT = 100  # with fewer rows of a segment, a reference says too little of how it varies
 
 
 class Options(_Options):
@@ -74,8 +47,8 @@ class Options(_Options):
 
     metrics: Annotated[tuple[str, ...], named_statistics("performance")] = ()
     false_alarms: FalseAlarms = FalseAlarms()
-    material: Annotated[Mapping[str, Annotated[Floor, BeforeValidator(_floor)]], keyed_by_statistics("performance")] = (
-        Field(default={}, json_schema_extra={"additionalProperties": {"type": ["number", "string"]}})
+    material: Annotated[Mapping[str, LossFloor], keyed_by_statistics("performance")] = Field(
+        default={}, json_schema_extra={"additionalProperties": {"type": ["number", "string"]}}
     )
     thresholds: Annotated[Thresholds, keyed_by_statistics("performance")] = {}
     min_labels: Annotated[int, Field(ge=1)] = 200
@@ -98,132 +71,162 @@ def complaints(options: Options, model: Model) -> Iterator[str]:
         yield f"decision: expected a binary model, got a {model.task} one"
 
 
+def columns(_options: Options, model: Model) -> tuple[Column, ...]:
+    """What is needed beside predictions and labels: the list of each item of a ranking."""
+    return group_columns([model.columns.query] if model.task == "ranking" else [])
+
+
 def _names(options: Options, model: Model) -> tuple[str, ...]:
     return options.metrics or DEFAULT_METRICS[model.task]
 
 
-def _metrics(options: Options, model: Model) -> list[Metric]:
-    return [
-        Metric(name, found := statistic(name), _parameters(options, model, found)) for name in _names(options, model)
-    ]
+def metrics_of(options: Any, model: Model, names: Sequence[str]) -> list[Metric]:
+    """Metrics by name, with what the options (`quantile`, `average`) say of how they are computed."""
+    return [Metric(name, found := statistic(name), _parameters(options, model, name, found)) for name in names]
 
 
-def _parameters(options: Options, model: Model, found: Statistic) -> dict[str, Any]:
-    given = {"quantile": options.quantile}
+def _parameters(options: Any, model: Model, name: str, found: Statistic) -> dict[str, Any]:
+    given: dict[str, Any] = {"quantile": options.quantile, "k": with_depth(name)[1]}
     if model.task == "multiclass":
-        given["average"] = options.average  # type: ignore[assignment]
-    return {name: value for name, value in given.items() if name in found.parameters}
+        given["average"] = options.average
+    return {key: value for key, value in given.items() if key in found.parameters}
 
 
-def prepare(context: Context, options: Options, version: str) -> dict[str, Baseline | str]:
-    """What the reference of a version says of each metric; the reason where it says nothing.
+Known = Mapping[str | None, Mapping[str, Baseline | str]]
+
+
+def prepare(context: Context, options: Options, version: str) -> Known:
+    """What the reference of a version says of each metric, by segment (None: of the whole); the reason where it says nothing.
 
     Raises:
         SourceError: its rows cannot be read.
     """
-    model = context.model
-    metrics = _metrics(options, model)
+    model, size = context.model, window_seconds(context.model.windows)
+    metrics = metrics_of(options, model, _names(options, model))
     try:
         batch = context.reference_outcomes(version)
     except NoData as reason:
-        return {metric.name: str(reason) for metric in metrics}
-    decision = options.decision.score() if options.decision else None
-    return dict(baselines(model, metrics, batch, decision, window_seconds=window_seconds(model.windows)))
+        return {None: {metric.name: str(reason) for metric in metrics}}
+    rows = Rows(model, batch, options.decision.score() if options.decision else None)
+    known: dict[str | None, dict[str, Baseline | str]] = {
+        None: {metric.name: baseline(metric, partial(rows.whole, metric.statistic), size) for metric in metrics}
+    }
+    for segments in segments_of(model, batch):
+        for segment in segments.names:
+            known[segment] = {
+                metric.name: baseline(metric, lambda m=metric, s=segments, n=segment: _of_segment(rows, m, s, n), size)  # type: ignore[misc]
+                for metric in metrics
+            }
+    return known
+
+
+def _of_segment(rows: Rows, metric: Metric, segments: Any, name: str) -> Told:
+    told: Told = rows.parts(metric.statistic, segments)[name]
+    if len(told.outcomes) < FEWEST_OF_SEGMENT:
+        raise NoData(f"expected at least {FEWEST_OF_SEGMENT} labelled rows, got {len(told.outcomes)}")
+    return told
 
 
 def judge(context: Context, options: Options) -> Iterator[Finding]:
-    """One finding for each version and metric. It is provisional until the window's labels have matured."""
+    """One finding for each version, metric and segment. It is provisional until the window's labels have matured."""
     model = context.model
-    labelled = context.labelled
-    provisional = model.labels is not None and context.now < context.window.end + model.labels.mature
-    versions = dict.fromkeys([*context.profiles, *labelled])
-    metrics = _metrics(options, model)
+    versions = dict.fromkeys([*context.profiles, *context.labelled])
+    metrics = metrics_of(options, model, _names(options, model))
     for metric in metrics:
         if not versions:
             threshold = options.thresholds.get(metric.name)
-            reason = "no predictions in the window"
-            about = {"threshold": threshold, "provisional": provisional}
-            yield context.finding(CHECK, metric.name, Verdict.NO_DATA, reason, **about)
+            about = {"threshold": threshold, "provisional": context.is_provisional}
+            yield context.finding(CHECK, metric.name, Verdict.NO_DATA, "no predictions in the window", **about)
     active = max(len(set(versions) - context.superseded), 1)
-    calibrated = [metric for metric in metrics if metric.name not in options.thresholds]
-    level = significance_level(
-        at_most=options.false_alarms.at_most,
-        per_seconds=options.false_alarms.per,
-        every_seconds=every_seconds(model.windows),
-        size_seconds=window_seconds(model.windows),
-        tests=max(len(calibrated), 1) * active,
-    )
     for version in versions:
-        known = _known(context, version)
-        for metric in metrics:
-            batch = labelled.get(version)
-            yield _finding(
-                context, options, metric, version, batch, known.get(metric.name, ""), level, provisional=provisional
-            )
+        yield from _Judgement(context, options, metrics, version, active).findings()
 
 
-def _known(context: Context, version: str) -> Mapping[str, Baseline | str]:
-    if context.model.reference is None:
-        return dict.fromkeys(_names(context.model.checks[CHECK].options, context.model), "no reference is configured")
-    try:
-        found: Mapping[str, Baseline | str] = context.references.prepared(context, CHECK, version)
-    except (SourceError, NoData) as reason:
-        # A metric with a threshold of its own needs no reference.
-        return {name: str(reason) for name in _names(context.model.checks[CHECK].options, context.model)}
-    return found
+class _Judgement:
+    """One version's metrics on a window, whole and by segment, beside those of its reference."""
 
+    def __init__(
+        self, context: Context, options: Options, metrics: Sequence[Metric], version: str, active: int
+    ) -> None:
+        self.context, self.options, self.metrics, self.version = context, options, metrics, version
+        self.known = self._reference()
+        model, batch = context.model, context.labelled.get(version)
+        self.rows = (
+            None if batch is None else Rows(model, batch, options.decision.score() if options.decision else None)
+        )
+        self.segments = [] if batch is None else list(segments_of(model, batch, {name for name in self.known if name}))
+        self.levels = self._levels(active)
 
-def _finding(
-    context: Context,
-    options: Options,
-    metric: Metric,
-    version: str,
-    batch: LabelledBatch | None,
-    known: Baseline | str,
-    level: float,
-    *,
-    provisional: bool,
-) -> Finding:
-    baseline = known if isinstance(known, Baseline) else None
-    fixed = options.thresholds.get(metric.name)
-    about: dict[str, Any] = {"version": version, "threshold": fixed, "provisional": provisional, "rows": 0}
-    if baseline is not None:
-        about |= {"baseline": baseline.value, "reference_rows": baseline.rows}
-    try:
-        if batch is None:
-            raise NoData(f"expected at least {options.min_labels} labelled rows, got 0")
-        decision = options.decision.score() if options.decision else None
-        told = rows_for(context.model, batch, metric.statistic, decision)
-        rows = about["rows"] = len(told.outcomes)
-        if rows < options.min_labels:
-            raise NoData(f"expected at least {options.min_labels} labelled rows, got {rows}")
-        value = metric.value(told.outcomes)
-    except NoData as reason:
-        return context.finding(CHECK, metric.name, Verdict.NO_DATA, str(reason), **about)
-    inflation = baseline.inflation_of(rows) if baseline is not None else 1.0
-    about |= {"value": value, "interval": metric.interval(told.outcomes, value, inflation)}
-    if fixed is not None:
-        verdict, reason_text = verdict_of(metric.statistic, value, fixed)
-        return context.finding(CHECK, metric.name, verdict, reason_text, calibration="fixed", **about)
-    if baseline is None:
-        reason_text = f"nothing to compare with: {known}"
-        return context.finding(CHECK, metric.name, Verdict.NO_DATA, reason_text, **about)
-    return _judged(context, options, metric, baseline, level, about)
+    def _levels(self, active: int) -> tuple[float, float]:
+        """The significance level of the whole, and of a segment: where there are segments, they share half of the budget."""
+        model = self.context.model
+        # A window is looked at again as its labels come.
+        looks = len(look_ages(model.windows, model.labels.mature if model.labels else 0.0))
+        calibrated = [metric for metric in self.metrics if metric.name not in self.options.thresholds]
+        tests, segments = len(calibrated) * active * looks, len(self.known) - 1
+        whole = level_of(self.context, self.options.false_alarms, tests=2 * tests if segments else tests)
+        return whole, level_of(self.context, self.options.false_alarms, tests=2 * tests * max(segments, 1))
 
+    def _reference(self) -> Known:
+        context = self.context
+        if context.model.reference is None:
+            return {None: dict.fromkeys([metric.name for metric in self.metrics], "no reference is configured")}
+        try:
+            found: Known = context.references.prepared(context, CHECK, self.version)
+        except (SourceError, NoData) as reason:
+            # A metric with a threshold of its own needs no reference.
+            return {None: dict.fromkeys([metric.name for metric in self.metrics], str(reason))}
+        return found
 
-def _judged(
-    context: Context, options: Options, metric: Metric, baseline: Baseline, level: float, about: dict[str, Any]
-) -> Finding:
-    """By two keys: worse than the reference by more than chance, and by enough to matter."""
-    statistic_, rows, value = metric.statistic, about["rows"], about["value"]
-    default = Floor(statistic_.default_material or 0.0, statistic_.relative)
-    material = options.material.get(metric.name, default).loss(baseline.value)
-    critical = baseline.critical(level, rows)
-    loss = metric.loss(value, baseline.value)
-    threshold = metric.beyond(baseline.value, max(material, critical))
-    verdict, reason = verdict_of(statistic_, value, threshold)
-    if verdict is Verdict.OK and critical < loss:
-        reason = "significant_but_immaterial"
-    p_value = baseline.p_value(loss, rows)
-    about |= {"threshold": threshold, "material": material, "p_value": p_value}
-    return context.finding(CHECK, metric.name, verdict, reason, calibration=f"influence_{baseline.how}", **about)
+    def findings(self) -> Iterator[Finding]:
+        """Of the whole first, then of every segment."""
+        for metric in self.metrics:
+            yield self._finding(metric, None, self._whole)
+        for segments in self.segments:
+            self.context.omit(CHECK, segments.omitted)
+            for segment in segments.names:
+                for metric in self.metrics:
+                    yield self._finding(
+                        metric, segment, lambda m, s=segments, n=segment: self._rows().parts(m.statistic, s)[n]  # type: ignore[misc]
+                    )  # fmt: skip
+
+    def _rows(self) -> Rows:
+        if self.rows is None:
+            raise NoData(f"expected at least {self.options.min_labels} labelled rows, got 0")
+        return self.rows
+
+    def _whole(self, metric: Metric) -> Told:
+        return self._rows().whole(metric.statistic)
+
+    def _finding(self, metric: Metric, segment: str | None, tell: Callable[[Metric], Told]) -> Finding:
+        context, options = self.context, self.options
+        known = self.known.get(segment, {}).get(metric.name, "the reference has no such segment")
+        fixed = options.thresholds.get(metric.name)
+        about: dict[str, Any] = {
+            "version": self.version, "segment": segment, "threshold": fixed, "rows": 0,
+            "provisional": context.is_provisional, "caution": context.selection.get(self.version),
+        }  # fmt: skip
+        if isinstance(known, Baseline):
+            about |= {"baseline": known.value, "reference_rows": known.rows}
+        try:
+            outcomes = tell(metric).outcomes
+            rows = about["rows"] = len(outcomes)
+            if rows < options.min_labels:
+                raise NoData(f"expected at least {options.min_labels} labelled rows, got {rows}")
+            value = metric.value(outcomes)
+        except NoData as reason:
+            return context.finding(CHECK, metric.name, Verdict.NO_DATA, str(reason), **about)
+        inflation = known.inflation_of(rows) if isinstance(known, Baseline) else 1.0
+        about |= {"value": value, "interval": metric.interval(outcomes, value, inflation)}
+        if segment is None:
+            about["parts"] = by_class(metric, outcomes, context.model.positive)
+        if fixed is not None:
+            verdict, reason_text = verdict_of(metric.statistic, value, fixed)
+            return context.finding(CHECK, metric.name, verdict, reason_text, calibration="fixed", **about)
+        if not isinstance(known, Baseline):
+            return context.finding(CHECK, metric.name, Verdict.NO_DATA, f"nothing to compare with: {known}", **about)
+        level, floor = self.levels[segment is not None], options.material.get(metric.name)
+        floor = floor or default_floor(metric.statistic)
+        verdict, reason_text, keys = by_two_keys(metric, known, value, rows, level=level, floor=floor)
+        how = f"influence_{known.how}"
+        return context.finding(CHECK, metric.name, verdict, reason_text, calibration=how, **about | keys)

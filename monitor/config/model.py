@@ -34,6 +34,10 @@ class PluginSpec:
 Plugin = Annotated[Any, Field(json_schema_extra={"type": "object"})]
 
 
+def _names_of(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
 def _name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
         raise ValueError(f"expected a name of letters, digits, '.', '_' and '-', got {value!r}")
@@ -100,6 +104,7 @@ class Columns(Options):
     latency: str = "latency_seconds"
     label: str = "label"
     label_timestamp: str = "label_timestamp"
+    query: str = "query_id"
 
     def names(self) -> set[str]:
         """Every column that is no feature."""
@@ -199,7 +204,7 @@ class Model(Options):
     columns: Columns = Columns()
     positive: str = "1"
     features: Mapping[str, Feature] | None = None
-    segments: Annotated[tuple[str | tuple[str, ...], ...] | None, AfterValidator(not_yet)] = None
+    segments: tuple[str | Annotated[tuple[str, ...], Field(min_length=2)], ...] = ()
     reference: Plugin = None
     predictions: Plugin = None
     labels: Plugin = None
@@ -208,10 +213,21 @@ class Model(Options):
     lineage: Annotated[Lineage | None, AfterValidator(not_yet)] = None
     retraining: Retraining | None = None
 
-    @field_validator("task")
-    @classmethod
-    def _task(cls, value: str) -> str:
-        return str(not_yet(value)) if value == "ranking" else value
+    @property
+    def is_numeric(self) -> bool:
+        """Whether predictions and labels are numbers; of a classifier they are names of classes."""
+        return self.task in ("regression", "ranking")
+
+    def segment_columns(self) -> list[tuple[str, ...]]:
+        """The columns of each kind of segment: one, or several whose values are combined."""
+        return [_names_of(each) for each in self.segments]
+
+    def apart(self) -> set[str]:
+        """Columns that rows are told apart by. They are features where they are declared to be, and not otherwise."""
+        found = {name for columns in self.segment_columns() for name in columns}
+        for spec in self.checks.values():
+            found |= {name for each in getattr(spec.options, "protected", ()) for name in _names_of(each)}
+        return found | ({self.columns.query} if self.task == "ranking" else set())
 
     @model_validator(mode="after")
     def _checks_fit(self) -> Model:

@@ -21,18 +21,8 @@ class _Heartbeat(Options):
     grace: Duration = 0.0
 
 
-class _Estimation(Options):
-    pass
-
-
 class _Skew(Options):
     replay: dict[str, Any] | None = None
-
-
-class _Fairness(Options):
-    protected: tuple[str, ...]
-    metrics: tuple[str, ...] = ("demographic_parity_difference", "equalized_odds_difference")
-    min_group: int = 100
 
 
 class _Volume(Options):
@@ -54,9 +44,7 @@ class _AlertmanagerReceiver(Options):
 PLANNED_OPTIONS: dict[tuple[str, str], type[BaseModel]] = {
     ("probe", "tcp"): _Tcp,
     ("probe", "heartbeat"): _Heartbeat,
-    ("check", "estimation"): _Estimation,
     ("check", "skew"): _Skew,
-    ("check", "fairness"): _Fairness,
     ("check", "volume"): _Volume,
     ("trigger", "github"): _Github,
     ("receiver", "alertmanager"): _AlertmanagerReceiver,

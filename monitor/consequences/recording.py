@@ -13,7 +13,7 @@ from monitor.config import App, Loaded
 from monitor.consequences.retraining import CountLabels, Retrainings, Told
 from monitor.notify import _routing, _wire
 from monitor.records import Alert, AlertState, Change, ChangeReason, CheckResult, Rule, fingerprint
-from monitor.store import events, watch
+from monitor.store import events, history, watch
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ class Recorder:
         now = self.now()
         effects = Effects()
         kept = watch.save_result(connection, result, now=now)
+        history.keep(connection, result, now)
         if self.builtin:
             effects.add(self._evaluate(connection, result, now))
         if result.model is not None:
@@ -131,6 +132,7 @@ class Recorder:
             watch.drop_alerts(connection, pending)
             if (app, model, check) not in configured:
                 watch.drop_result(connection, app, model, check)
+                history.drop_state(connection, app, model or "", check)
             effects.add(self._tell(connection, app, model, check, over, [], now))
         return effects
 

@@ -38,7 +38,10 @@ class EventSource(Protocol):
         """Give a cutter all rows of a span, of every version that shares the cutter's bins."""
 
     def rows(self, window: Window, columns: Sequence[Column], *, limit: int) -> Mapping[str, EventBatch]:
-        """Raw rows of a window by version, in order of event time: at most `limit` of each, evenly spread over the window."""
+        """Raw rows of a window by version, in order of event time: at most `limit` of each, evenly spread over the window.
+
+        A column whose role is that of the id holds the ids of the predictions, as they are spelled in labels.
+        """
 
     def labelled(
         self, window: Window, *, numeric: bool, known_by: float = math.inf, columns: Sequence[Column] = ()

@@ -11,7 +11,7 @@ from monitor.config.model import Columns
 from monitor.records import Column, ColumnKind, Role
 from monitor.source import SourceError
 from monitor.source._arrow import kind_of
-from monitor.source._outcomes import CLASS_SCORE, outcome_kind
+from monitor.source._outcomes import CLASS_SCORE, GROUP, outcome_kind
 
 
 def reference_columns(types: Mapping[str, Any], model: Model, where: str) -> tuple[Column, ...]:
@@ -40,7 +40,7 @@ def _features(types: Mapping[str, Any], model: Model, where: str) -> list[Column
     declared = model.features or {}
     said = set(re.findall(r"\w+", re.sub(r"'[^']*'", "", where)))
     found = []
-    for name in list(declared) or [name for name in types if name not in model.columns.names() | said]:
+    for name in list(declared) or [name for name in types if name not in model.columns.names() | model.apart() | said]:
         feature = declared.get(name)
         kind = (feature.type if feature else None) or (kind_of(types[name]) if name in types else None)
         if kind is not None:
@@ -70,14 +70,19 @@ def _is_plain(types: Mapping[str, Any], name: str) -> bool:
 
 def written_name(column: Column, names: Columns) -> str:
     """What a column is called in files."""
-    if column.role is Role.FEATURE:
-        return column.name
-    written = {Role.PREDICTION: names.prediction, Role.SCORE: names.score, Role.LABEL: names.label}[column.role]
+    if column.role in (Role.FEATURE, Role.GROUP):
+        return column.name.removeprefix(GROUP) if column.role is Role.GROUP else column.name
+    written = {
+        Role.ID: names.id,
+        Role.PREDICTION: names.prediction,
+        Role.SCORE: names.score,
+        Role.LABEL: names.label,
+    }[column.role]
     if isinstance(written, str):
         return written
     return written.get(column.name.removeprefix(CLASS_SCORE), column.name)
 
 
 def has_classes(column: Column) -> bool:
-    """Whether a column's values are classes of its model."""
-    return column.role in (Role.PREDICTION, Role.LABEL)
+    """Whether a column's values are spelled as classes are: true and false as the 1 and 0 that others write."""
+    return column.role in (Role.PREDICTION, Role.LABEL, Role.GROUP)

@@ -11,7 +11,7 @@ from typing import Any
 from monitor.config import Model
 from monitor.records import Column, ColumnKind, LabelledBatch, Window
 from monitor.source._arrow import coded, floats, joined
-from monitor.source._columns import written_name
+from monitor.source._columns import has_classes, written_name
 from monitor.source._duck import DuckTable, first_labels, quoted, version_sql
 
 
@@ -86,6 +86,7 @@ def labelled_rows(
             times, version, said, true, came, *rest = arrow.columns
             said, true = (joined([values], kind, classes=True)[0] for values in (said, true))
             beside_them = {
-                column.name: joined([values], column.kind)[0] for column, values in zip(columns, rest, strict=True)
+                column.name: joined([values], column.kind, classes=has_classes(column))[0]
+                for column, values in zip(columns, rest, strict=True)
             }
             yield LabelledBatch(floats(times), coded(version, str).spelled(), said, true, floats(came), beside_them)

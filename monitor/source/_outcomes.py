@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from monitor.config import Model
@@ -10,12 +10,18 @@ from monitor.records import Column, ColumnKind, Role
 from monitor.source import SourceError
 
 CLASS_SCORE = "score/"  # the score of a class goes by this and the class's name
-OUTCOMES = frozenset(role.value for role in Role if role is not Role.FEATURE)
+GROUP = "group/"  # what rows are told apart by goes by this and the column's name
+OUTCOMES = frozenset({Role.PREDICTION.value, Role.SCORE.value, Role.LABEL.value})
 
 
 def outcome_kind(model: Model) -> ColumnKind:
     """The kind of a model's predictions and labels."""
-    return ColumnKind.NUMERIC if model.task == "regression" else ColumnKind.CATEGORICAL
+    return ColumnKind.NUMERIC if model.is_numeric else ColumnKind.CATEGORICAL
+
+
+def group_columns(names: Iterable[str]) -> tuple[Column, ...]:
+    """Columns that rows are told apart by, each read as names, under `group/<name>`: it may be a numeric feature as well."""
+    return tuple(Column(f"{GROUP}{name}", ColumnKind.CATEGORICAL, role=Role.GROUP) for name in dict.fromkeys(names))
 
 
 def outcome_columns(model: Model) -> tuple[Column, ...]:
@@ -40,7 +46,7 @@ def event_columns(features: Mapping[str, Sequence[Any]], model: Model, *, scored
         SourceError: a feature is named as an outcome is.
     """
     declared, found = model.features or {}, []
-    for name in declared or features:
+    for name in declared or [name for name in features if name not in model.apart()]:
         said = declared.get(name)
         kind = (said.type if said else None) or _kind(features.get(name, ()))
         if kind is None:

@@ -38,7 +38,7 @@ def drawn_from(
 
 def labels_of(source: EventSource, model: Model, span: Window, like: Reference) -> Reference | None:
     """The reference of the labels of a span; None where none has come."""
-    numeric = model.task == "regression"
+    numeric = model.is_numeric
     found = list(source.labelled(span, numeric=numeric)) if model.labels is not None else []
     if not found:
         return None

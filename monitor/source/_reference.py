@@ -33,6 +33,7 @@ def reference_key(model: Model, version: str, directory: Path) -> tuple[str, str
         content = module.reference_key(own or model.reference.options, directory)
     declared = [f"{name}={feature.model_dump_json()}" for name, feature in (model.features or {}).items()]
     size = str(window_seconds(model.windows))  # so long are the windows that its stretches tell of
+    declared += [] if declared else [f"apart={name}" for name in sorted(model.apart())]
     key = fingerprint(model.reference.type, content, model.task, size, model.columns.model_dump_json(), *declared)
     return key, version if own else None
 
@@ -93,7 +94,7 @@ def read_outcomes(
         SourceError: they cannot be read.
     """
     assert model.reference is not None  # what is compared has a reference
-    numeric = model.task == "regression"
+    numeric = model.is_numeric
     module, options = registry.load("source", model.reference.type), model.reference.options
     if not hasattr(module, "draw_reference"):
         own = module.for_version(options, version, directory)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from monitor.records import ColumnKind, FloatArray, IntArray, ObjectArray
+from monitor.records import Coded, ColumnKind, FloatArray, IntArray, ObjectArray
 
 
 def category(value: Any) -> str | None:
@@ -35,6 +35,21 @@ def class_name(value: Any) -> str | None:
     ('1', '1', 'up')
     """
     return category(int(value)) if isinstance(value, bool | np.bool_) else category(value)
+
+
+def coded(values: ObjectArray | Coded | FloatArray) -> tuple[IntArray, list[str]]:
+    """The place of every value among the names that occur, shape (n,), -1 where it is missing; and these names.
+
+    >>> coded(np.array(["b", None, "a", "b"], dtype=object))
+    (array([ 0, -1,  1,  0]), ['b', 'a'])
+    """
+    if isinstance(values, Coded):
+        return values.codes.astype(np.int64), list(values.names)
+    held = values.tolist()
+    names = [name for name in dict.fromkeys(held) if name is not None]
+    index: dict[Any, int] = {name: place for place, name in enumerate(names)}
+    index[None] = -1
+    return np.fromiter((index[value] for value in held), np.int64, len(held)), names
 
 
 def number(value: Any) -> float | None:

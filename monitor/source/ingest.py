@@ -16,7 +16,7 @@ from monitor.profile import Cutter, Profile, Reference, merge, profile_batch, sa
 from monitor.profile.seasons import DAY, HOUR, cells_of
 from monitor.records import Column, ColumnKind, EventBatch, LabelledBatch, Role, Window, fingerprint
 from monitor.source import ReferenceFor
-from monitor.source._outcomes import CLASS_SCORE, event_columns
+from monitor.source._outcomes import CLASS_SCORE, GROUP, event_columns
 from monitor.source._values import class_name, column, objects, outcomes
 from monitor.store import ReadStore, Store, events
 from monitor.store.profiles import CursorMoved, advance, cursor, read_buckets, read_parts
@@ -272,15 +272,20 @@ def decode_events(rows: Any, version: str, columns: Sequence[Column]) -> EventBa
     features, absent, invalid = {}, {}, {}
     for each in columns:
         name = each.name
-        if each.role is Role.FEATURE:
-            features[name], invalid[name] = column([values.get(name) for values in held], each.kind)
-            absent[name] = sum(name not in values for values in held)
+        if each.role in (Role.FEATURE, Role.GROUP):
+            features[name], invalid[name] = column([_value(body, each) for body in bodies], each.kind)
+            written = name.removeprefix(GROUP) if each.role is Role.GROUP else name
+            absent[name] = sum(written not in values for values in held)
+        elif each.role is Role.ID:
+            features[name] = objects([row.event_id for row in rows])
         else:
             features[name], invalid[name] = column([_outcome(body, each) for body in bodies], each.kind)
     return EventBatch(version, np.array([row.time for row in rows]), features, absent, invalid)
 
 
 def _value(body: Mapping[str, Any], of: Column) -> Any:
+    if of.role is Role.GROUP:
+        return class_name(body["features"].get(of.name.removeprefix(GROUP)))
     return body["features"].get(of.name) if of.role is Role.FEATURE else _outcome(body, of)
 
 

@@ -184,7 +184,7 @@ def version_spans(connection: Connection, number: int, start: float, end: float)
 def spread_out_events(
     connection: Connection, number: int, version: str, *, limit: int, start: float, end: float
 ) -> Sequence[Any]:
-    """Rows (seq, time, body) of at most `limit` events with time in `[start, end)`, one in so many, in order of time."""
+    """Rows (seq, time, event_id, body) of at most `limit` events with time in `[start, end)`, one in so many, in order of time."""
     held = (
         events.c.model_id == number, events.c.version == version, events.c.time >= start, events.c.time < end
     )  # fmt: skip
@@ -192,7 +192,7 @@ def spread_out_events(
     place = (func.row_number().over(order_by=(events.c.time, events.c.seq)) - 1).label("place")
     numbered = select(events.c.seq, place).where(*held).subquery()
     chosen = select(numbered.c.seq).where(numbered.c.place * min(limit, rows) % max(rows, 1) < min(limit, rows))
-    query = select(events.c.seq, events.c.time, events.c.body).where(events.c.seq.in_(chosen))
+    query = select(events.c.seq, events.c.time, events.c.event_id, events.c.body).where(events.c.seq.in_(chosen))
     return connection.execute(query.order_by(events.c.time, events.c.seq)).all()
 
 

@@ -138,6 +138,34 @@ checks = Table(
     Column("result", Text, nullable=False),
 )
 
+# What a check has left for its next run.
+states = Table(
+    "check_states",
+    metadata,
+    Column("app", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("check", String, primary_key=True),
+    Column("state", Text, nullable=False),
+)
+
+# What was said of each window, whenever that changed: labels come late.
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("app", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("check", String, nullable=False),
+    Column("window_start", Float, nullable=False),
+    Column("window_end", Float, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("said", Text, nullable=False),  # verdict, value, rows and whether it is provisional, as JSON
+    Index("verdicts_by_window", "app", "model", "check", "window_end"),
+    Index("verdicts_by_time", "at"),
+    sqlite_autoincrement=True,
+)
+
 alerts = Table(
     "alerts",
     metadata,
@@ -211,12 +239,13 @@ class NewerStore(Exception):
     """The store was written by a newer Anchorwatch than this one."""
 
 
-def _first(connection: Connection) -> None:
+def _missing_tables(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
 # Each brings a store one version further. A step that has been released is never edited.
-STEPS: tuple[Callable[[Connection], None], ...] = (_first,)
+# The second brought `check_states` and `verdicts`.
+STEPS: tuple[Callable[[Connection], None], ...] = (_missing_tables, _missing_tables)
 
 
 def migrate(connection: Connection, now: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,18 +68,20 @@ def save_result(connection: Connection, result: CheckResult, *, now: float) -> K
 
 
 def _subject(finding: Finding) -> str:
-    return "|".join((finding.version or "", finding.feature or "", finding.statistic))
+    about = (finding.version or "", finding.feature or "", finding.statistic)
+    return "|".join((*about, finding.segment) if finding.segment else about)
 
 
 def _streaks(before: KeptResult | None, result: CheckResult) -> dict[str, int]:
     """What is breached again in a later window counts one more; what is ok counts none; what is unknown stays."""
     old = dict(before.streaks) if before else {}
-    moved_on = before is None or result.window.end > before.result.window.end
+    ends = {_subject(finding): finding.window.end for finding in before.result.findings} if before else {}
     # No result at all (no data, an error) changes nothing; otherwise what is no longer spoken of is over.
     fresh = {} if result.verdict in (Verdict.OK, Verdict.BREACHED) else dict(old)
     for finding in result.findings:
         subject = _subject(finding)
         if finding.verdict is Verdict.BREACHED:
+            moved_on = finding.window.end > ends.get(subject, -math.inf)
             fresh[subject] = old.get(subject, 0) + (1 if moved_on or subject not in old else 0)
         elif finding.verdict is not Verdict.OK and subject in old:
             fresh[subject] = old[subject]

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from monitor.records import iso
 from monitor.store import watch as kept
+from monitor.store.history import read_verdicts
 from monitor.web._watch import Watch
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -67,6 +68,20 @@ def findings(watch: Watch) -> Endpoint:
         rows = await _read(watch, lambda c: [f.as_json() for row in kept.all_results(c) for f in row.result.findings])
         shown = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
         return JSONResponse({"findings": shown})
+
+    return answer
+
+
+def verdicts(watch: Watch) -> Endpoint:
+    """What was said of each window, and how that changed as labels came, after `?after=`; a thousand at most."""
+
+    async def answer(request: Request) -> Response:
+        text = request.query_params.get("after", "0")
+        if not text.isdigit() or len(text) > 18:
+            return JSONResponse({"error": f"after: expected a sequence number, got {text[:40]!r}"}, 400)
+        wanted = {name: request.query_params.get(name) for name in ("app", "model", "check")}
+        rows = await _read(watch, lambda c: read_verdicts(c, **wanted, after=int(text), limit=ENTRIES))
+        return JSONResponse({"verdicts": rows})
 
     return answer
 

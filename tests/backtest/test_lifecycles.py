@@ -147,7 +147,12 @@ def test_a_label_is_not_seen_before_its_time(tmp_path: Path) -> None:
     assert seen == [
         (START, Verdict.NO_DATA, 0, True, None),
         (START + HOUR, Verdict.NO_DATA, 0, True, None),
+        # A window is looked at again as its labels come: the first one of each is there two hours after its start.
+        (START, Verdict.NO_DATA, 1, True, None),
         (START + 2 * HOUR, Verdict.NO_DATA, 0, True, None),
+        (START + HOUR, Verdict.NO_DATA, 1, True, None),
+        (START + 3 * HOUR, Verdict.NO_DATA, 0, True, None),
+        (START + 2 * HOUR, Verdict.NO_DATA, 1, True, None),
         (START, Verdict.BREACHED, 20, False, 9.0),
     ]
     assert alerts(outcome) == [(DEGRADED, at(4), None)]

@@ -294,7 +294,8 @@ def with_labels(*counts: int, wrong: float = 0.0) -> MemorySource:
 @pytest.mark.parametrize(
     ("labels", "wrong", "window", "verdict"),
     [
-        ((3, 9), 5.0, WINDOW, OK),  # enough of them: the newest window is judged
+        ((3, 9), 0.0, WINDOW, OK),  # enough of them: the newest window is judged
+        ((3, 9), 5.0, EARLIER, BREACHED),  # late labels have shown what the newest window does not
         ((2, 3), 0.0, EARLIER, OK),
         ((0, 3), 5.0, EARLIER, BREACHED),
         ((2, 2), 5.0, WINDOW, NO_DATA),  # the earlier one says no more

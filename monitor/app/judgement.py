@@ -1,0 +1,254 @@
+"""The judgement of one model in the daemon: what is due, where it is computed, and what it needs from one run to the next."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from monitor import registry
+from monitor.app.jobs import Results
+from monitor.check import Calibrations, Context, References, explained, is_heavy, judge_model, waits_for_labels
+from monitor.child import ChildFailed, in_child
+from monitor.config import Loaded, Model
+from monitor.consequences.exposition import expose_judgement
+from monitor.profile import Reference
+from monitor.records import CheckResult, Finding, Verdict, Window
+from monitor.source import SourceError
+from monitor.source._open import open_events
+from monitor.source._reference import read_reference, reference_key, span_of
+from monitor.source.ingest import IngestSource
+from monitor.store import StoreError, events, history, open_for_reading
+from monitor.store.profiles import load_reference, save_reference
+from monitor.windows import bucket_seconds, looked_at
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a model: which windows, which checks, and what these have left at their last run.
+
+    Attributes:
+        now: Unix seconds.
+        windows: the newest one first; the labels of the last have matured.
+        checks: which are run.
+        states: what each has left.
+    """
+
+    now: float
+    windows: Sequence[Window]
+    checks: Collection[str]
+    states: Mapping[str, str]
+
+    def judge(
+        self, app: str, model: Model, source: Any, references: References, checks: Collection[str]
+    ) -> list[CheckResult]:
+        """The results of some of the checks."""
+        newest, *between = self.windows
+        return judge_model(
+            app, model, newest, source, references,
+            now=self.now, matured=self.windows[-1], between=between[:-1], checks=checks, states=self.states,
+        )  # fmt: skip
+
+
+def judge_files(
+    app: str, model: Model, directory: Path, data_dir: Path, look: Look
+) -> tuple[list[CheckResult], list[Reference]]:
+    """Judge a model whose predictions are files; runs in a child process.
+
+    Returns:
+        The results, and the references that the store does not keep yet: reading one costs more than judging a window.
+    """
+    source = open_events(app, model, directory, data_dir)
+    read: dict[str, Reference] = {}
+    with closing(open_for_reading(data_dir)) as store:
+
+        def look_up(version: str) -> Reference | None:
+            found = reference_key(model, version, directory)
+            if found is None or found[0] in read:
+                return None if found is None else read[found[0]]
+            with store.read() as connection:
+                number = events.find_model(connection, app, model.name)
+                kept = None if number is None else load_reference(connection, number, found[0], stretches=True)
+            if kept is None:
+                kept = read_reference(model, version, directory, source, now=look.now)
+                assert kept is not None  # it has a key
+                read[found[0]] = kept
+            return kept
+
+        references = References(look_up, directory=directory)
+        return look.judge(app, model, source, references, look.checks), list(read.values())
+
+
+def prepare_in_child(
+    app: str, model: Model, version: str, check: str, directory: Path, data_dir: Path, window: Window, now: float
+) -> Any:
+    """What a check makes of the rows of a reference; runs in a child process."""
+    source = open_events(app, model, directory, data_dir)
+    context = Context(app, model, window, source, References(lambda _: None, directory=directory), now)
+    return registry.load("check", check).prepare(context, model.checks[check].options, version)
+
+
+def read_in_child(
+    app: str, model: Model, version: str, directory: Path, data_dir: Path, now: float
+) -> Reference | None:
+    """Read a reference, from its files or from the model's own predictions; runs in a child process."""
+    return read_reference(model, version, directory, open_events(app, model, directory, data_dir), now=now)
+
+
+Known = tuple[dict[str, Reference], dict[str, str], dict[str, str]]  # references; why others are not to be had
+
+
+def judge_heavily(
+    app: str, model: Model, directory: Path, data_dir: Path, look: Look, known: Known
+) -> list[CheckResult]:
+    """The checks that read raw rows, of a model whose predictions are pushed; runs in a child process."""
+    source = open_events(app, model, directory, data_dir)
+    found, failures, missing = known
+    references = References(found.get, directory=directory)
+    references.failures.update(failures)
+    references.missing.update(missing)
+    return look.judge(app, model, source, references, [check for check in look.checks if is_heavy(check)])
+
+
+class ModelJudgement:
+    """All checks of one model, on its newest window that is due."""
+
+    def __init__(self, app: str, model: Model, loaded: Loaded, results: Results) -> None:
+        self.app, self.model, self.results = app, model, results
+        self.directory, self.data_dir = loaded.directory, loaded.data_dir
+        self.feature_limit = loaded.config.metrics.features
+        self._references: dict[str, Reference] = {}
+        self._calibrations = Calibrations(self._with_stretches)
+        self._prepared: dict[tuple[str, str, float], Any] = {}
+        self._judged_until = float("-inf")
+
+    def run(self) -> None:
+        """Judge once, and record every check's result: all of them on a new window, else those that labels may change."""
+        started, now = time.perf_counter(), self.results.now()
+        mature = self.model.labels.mature if self.model.labels else 0.0
+        windows = looked_at(self.model.windows, now, mature)
+        fresh = windows[0].end > self._judged_until
+        checks = [check for check in self.model.checks if fresh or waits_for_labels(check)]
+        self._judged_until = windows[0].end
+        judged = self._guarded(windows, checks, now)
+        seconds = (time.perf_counter() - started) / max(len(judged), 1)
+        for result in judged:
+            self.results.take(result, seconds)
+        shown = partial(
+            expose_judgement, self.results.metrics, self.app, self.model, judged, features=self.feature_limit
+        )
+        self.results.show(shown)
+
+    def _guarded(self, windows: Sequence[Window], checks: Sequence[str], now: float) -> list[CheckResult]:
+        """The results of the checks, or the error that kept all of them from having one."""
+        try:
+            return self._judge(Look(now, windows, checks, self._states()))
+        except (SourceError, StoreError, ChildFailed, OSError) as error:
+            return [self._failed(check, windows[0], str(error)) for check in checks]
+        except Exception as error:
+            # The edge of one run: one broken model never stops another.
+            log.exception("judgement failed", extra={"app": self.app, "model": self.model.name})
+            return [self._failed(check, windows[0], f"{type(error).__name__}: {error}") for check in checks]
+
+    def _states(self) -> dict[str, str]:
+        with self.results.store.read() as connection:
+            return history.load_states(connection, self.app, self.model.name)
+
+    def _judge(self, look: Look) -> list[CheckResult]:
+        if registry.load("source", self.model.predictions.type).HEAVY:
+            return self._judge_files(look)
+        store = self.results.store
+        source = IngestSource(store, self.app, self.model.name, bucket_seconds=bucket_seconds(self.model.windows))
+        prepare = partial(self._prepare, now=look.now)
+        references = References(self._reference, self._calibrations, self.directory, prepare=prepare)
+        source.catch_up(store, references, now=look.now)
+        self._count_versions(source)
+        light = [check for check in look.checks if not is_heavy(check)]
+        judged = look.judge(self.app, self.model, source, references, light)
+        if len(light) < len(look.checks):
+            # It is not told of these references' stretches: it reads rows.
+            known = (dict(references.found), references.failures, references.missing)
+            judged += self._heavily(look, known)
+        return explained(judged)
+
+    def _judge_files(self, look: Look) -> list[CheckResult]:
+        judged, read = in_child(judge_files, self.app, self.model, self.directory, self.data_dir, look)
+        for reference in read:
+            self._keep(reference)
+        return judged
+
+    def _keep(self, reference: Reference) -> None:
+        """Keep a reference in the store: its bins stay what they are, and it is not read again."""
+        now = self.results.now()
+
+        def change(connection: Connection) -> None:
+            save_reference(connection, events.model_id(connection, self.app, self.model.name), reference, now)
+
+        self.results.store.write(change)
+
+    def _heavily(self, look: Look, known: Known) -> list[CheckResult]:
+        """The checks that are heavy, in a child; if it dies, they alone have failed."""
+        try:
+            return in_child(judge_heavily, self.app, self.model, self.directory, self.data_dir, look, known)
+        except (ChildFailed, OSError) as error:
+            heavy = [check for check in look.checks if is_heavy(check)]
+            return [self._failed(check, look.windows[0], str(error)) for check in heavy]
+
+    def _count_versions(self, source: IngestSource) -> None:
+        omitted = source.omitted_versions()
+        self.results.metrics.set("anchorwatch_model_versions_omitted", omitted, app=self.app, model=self.model.name)
+
+    def _reference(self, version: str) -> Reference | None:
+        """The reference of a version: from memory, from the store, or read in a child and then kept in both."""
+        found = reference_key(self.model, version, self.directory)
+        if found is None:
+            return None
+        key, _ = found
+        if key not in self._references:
+            number = self.results.store.write(lambda c: events.model_id(c, self.app, self.model.name))
+            with self.results.store.read() as connection:
+                reference = load_reference(connection, number, key)
+            if reference is None:
+                now = self.results.now()
+                reference = in_child(read_in_child, self.app, self.model, version, self.directory, self.data_dir, now)
+                assert reference is not None  # it has a key
+                self._keep(reference)
+            self._references[key] = reference
+        return self._references[key]
+
+    def _prepare(self, version: str, check: str, window: Window, *, now: float) -> Any:
+        """What a check makes of a reference's rows, which are read in a child; of each reference and check the newest is kept."""
+        found, span = reference_key(self.model, version, self.directory), span_of(self.model, window)
+        assert found is not None  # nobody prepares what is not configured
+        key = found[0], check, span.start if span else 0.0
+        if key not in self._prepared:
+            arguments = self.app, self.model, version, check, self.directory, self.data_dir, window, now
+            try:
+                prepared = in_child(prepare_in_child, *arguments)
+            except ChildFailed as error:  # a reference that cannot be read; what needs none goes on
+                raise SourceError(str(error)) from error
+            self._prepared = {old: made for old, made in self._prepared.items() if old[:2] != key[:2]}
+            self._prepared[key] = prepared
+        return self._prepared[key]
+
+    def _with_stretches(self, reference: Reference) -> Reference:
+        """A reference as it was kept, with its stretches: they are only needed while it is calibrated."""
+        with self.results.store.read() as connection:
+            number = events.find_model(connection, self.app, self.model.name)
+            assert number is not None  # its references are kept under it
+            found = load_reference(connection, number, reference.fingerprint, stretches=True)
+        assert found is not None
+        return found
+
+    def _failed(self, check: str, window: Window, reason: str) -> CheckResult:
+        finding = Finding(self.app, check, check, Verdict.ERROR, reason, window, model=self.model.name)
+        return CheckResult(self.app, self.model.name, check, Verdict.ERROR, reason, window, 0, (finding,))

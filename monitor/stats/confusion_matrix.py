@@ -1,0 +1,51 @@
+"""The confusion matrix, and the share of the rows that lie off its diagonal."""
+
+from __future__ import annotations
+
+from monitor.records import Direction, FloatArray, Statistic
+from monitor.stats._classes import Classified
+from monitor.stats.accuracy import accuracy
+from monitor.stats.accuracy import influence as influence_of_accuracy
+
+
+def confusion_matrix(outcomes: Classified) -> float:
+    """Share of rows whose predicted class is not the true one, between 0 and 1; 0 is perfect.
+
+    The matrix itself, rows by true and predicted class, is told beside it.
+
+    Raises:
+        NoData: there is no row.
+
+    >>> import numpy as np
+    >>> from monitor.stats._outcomes import BinaryOutcomes
+    >>> confusion_matrix(BinaryOutcomes(np.array([True, False, True, True]), np.array([True, True, True, True])))
+    0.25
+    """
+    return 1 - accuracy(outcomes)
+
+
+def influence(outcomes: Classified, value: float) -> FloatArray:
+    """What each row does to the value, shape (n,)."""
+    return -influence_of_accuracy(outcomes, 1 - value)
+
+
+def trials(outcomes: Classified) -> float:
+    """The rows that it is a share of: all."""
+    return float(len(outcomes))
+
+
+STATISTIC = Statistic(
+    name="confusion_matrix",
+    family="performance",
+    applies_to=frozenset({"binary", "multiclass"}),
+    unit="ratio",
+    low=0.0,
+    high=1.0,
+    worse=Direction.HIGHER_IS_WORSE,
+    compute=confusion_matrix,
+    default_material=0.02,
+    needs="classes",
+    influence=influence,
+    trials=trials,
+    symmetric=True,
+)
