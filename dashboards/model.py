@@ -1,7 +1,8 @@
-"""One model in depth: what its checks say, which features drift, how well it does, its retrainings."""
+"""One model in depth: what its checks say, which features drift, how well it does and for whom, its retrainings."""
 
 from __future__ import annotations
 
+from dashboards import outcomes
 from dashboards.overview import firing, retrainings
 from dashboards.panels import (
     GREEN,
@@ -18,10 +19,7 @@ from dashboards.panels import (
     table,
     variable,
 )
-
-MODEL = 'app="$app", model="$model"'
-VERSION = f'{MODEL}, version=~"$version"'
-_RATE = "[$__rate_interval]"
+from dashboards.selectors import MODEL, RATE, VERSION
 
 
 def _now() -> list[tuple[int, Json]]:
@@ -166,45 +164,29 @@ def _whole() -> list[tuple[int, Json]]:
     ]
 
 
-def _performance() -> list[tuple[int, Json]]:
-    value, threshold = "anchorwatch_model_performance", "anchorwatch_model_performance_threshold"
+def _skew() -> list[tuple[int, Json]]:
+    score = "anchorwatch_feature_skew_score"
     return [
         (
             12,
             lines(
-                "Performance",
-                "Performance on labelled predictions, with the ends of its 95 % interval, the reference's value, and the value "
-                "beyond which it is a breach.",
-                [
-                    query(f"max by (metric, version) ({value}{{{VERSION}}})", "{{metric}} {{version}}"),
-                    query(f"max by (metric, version) ({value}_lower{{{VERSION}}})", "{{metric}} {{version}} lower end"),
-                    query(f"max by (metric, version) ({value}_upper{{{VERSION}}})", "{{metric}} {{version}} upper end"),
-                    query(f"max by (metric) ({value}_baseline{{{VERSION}}})", "{{metric}} of the reference"),
-                    query(f"max by (metric) ({threshold}{{{VERSION}}})", "{{metric}} threshold"),
-                ],
+                "Skew",
+                "How far what is served lies from what was trained on, by feature; broken schemas are 1.",
+                [query(f"max by (feature, statistic) ({score}{{{VERSION}}})", "{{feature}} {{statistic}}")],
                 "short",
-                low=None,
+                legend_table=True,
             ),
         ),
         (
-            6,
+            12,
             lines(
-                "Labelled rows judged",
-                "Rows the newest performance was computed on.",
-                [query(f"max by (version) (anchorwatch_model_performance_rows{{{VERSION}}})", "{{version}}")],
-                "short",
-            ),
-        ),
-        (
-            6,
-            lines(
-                "Labels",
-                "Labels taken in a second, and labels that no prediction has claimed so far.",
+                "Volume and freshness",
+                "Predictions of the newest window over the usual number, and the hours since the newest prediction.",
                 [
+                    query(f"max by (model) (anchorwatch_model_volume_ratio{{{MODEL}}})", "volume over the usual"),
                     query(
-                        f"sum by (model) (rate(anchorwatch_model_labels_total{{{MODEL}}}{_RATE}))", "taken in a second"
+                        f"max by (model) (anchorwatch_model_staleness_seconds{{{MODEL}}}) / 3600", "hours of silence"
                     ),
-                    query(f"sum by (model) (anchorwatch_model_labels_unmatched{{{MODEL}}})", "unmatched"),
                 ],
                 "short",
             ),
@@ -219,7 +201,7 @@ def _quality() -> list[tuple[int, Json]]:
             query(f"max by (feature) ({family}{{{VERSION}}})", "{{feature}}"),
             query(limit, "threshold"),
         ]
-        return 12, lines(title, text, queries, "percentunit", legend_table=True)
+        return 8, lines(title, text, queries, "percentunit", legend_table=True)
 
     return [
         of(
@@ -234,11 +216,17 @@ def _quality() -> list[tuple[int, Json]]:
             "anchorwatch_feature_unseen_ratio",
             "unseen_ratio",
         ),
+        of(
+            "Values out of range",
+            "Share of rows beyond the range of a feature.",
+            "anchorwatch_feature_out_of_range_ratio",
+            "out_of_range_ratio",
+        ),
     ]
 
 
 def _traffic() -> list[tuple[int, Json]]:
-    bucket = f"sum by (le) (rate(anchorwatch_model_latency_seconds_bucket{{{VERSION}}}{_RATE}))"
+    bucket = f"sum by (le) (rate(anchorwatch_model_latency_seconds_bucket{{{VERSION}}}{RATE}))"
     return [
         (
             8,
@@ -247,7 +235,7 @@ def _traffic() -> list[tuple[int, Json]]:
                 "Predictions taken in a second.",
                 [
                     query(
-                        f"sum by (version) (rate(anchorwatch_model_predictions_total{{{VERSION}}}{_RATE}))",
+                        f"sum by (version) (rate(anchorwatch_model_predictions_total{{{VERSION}}}{RATE}))",
                         "{{version}}",
                     )
                 ],
@@ -321,11 +309,15 @@ def model() -> Json:
         (6, _states()),
         (10, _drift()),
         (8, _whole()),
-        (8, _performance()),
+        (8, outcomes.performance()),
+        (6, outcomes.labels()),
+        (8, outcomes.unlabelled()),
         (9, _quality()),
+        (8, _skew()),
+        (8, outcomes.fairness()),
         (7, _traffic()),
         (7, _events()),
         (5, _versions()),
     ]
-    text = "One model in depth: its checks, drift, performance, data quality, labels and retrainings."
+    text = "One model in depth: its checks, drift, performance, labels, data quality, skew, fairness and retrainings."
     return dashboard("anchorwatch-model", "Anchorwatch: Model", text, variables, rows)

@@ -143,6 +143,7 @@ def _traffic() -> list[tuple[int, Json]]:
 
 def _errors() -> list[tuple[int, Json]]:
     value, threshold = "anchorwatch_model_performance", "anchorwatch_model_performance_threshold"
+    whole = f'{MODEL}, segment=""'
     return [
         (
             12,
@@ -160,9 +161,9 @@ def _errors() -> list[tuple[int, Json]]:
                 "Performance on labelled predictions in the newest window, and the value beyond which it is a breach.",
                 [
                     query(
-                        f"max by (app, model, version, metric) ({value}{{{MODEL}}})", "{{model}} {{version}} {{metric}}"
+                        f"max by (app, model, version, metric) ({value}{{{whole}}})", "{{model}} {{version}} {{metric}}"
                     ),
-                    query(f"max by (app, model, metric) ({threshold}{{{MODEL}}})", "{{model}} {{metric}} threshold"),
+                    query(f"max by (app, model, metric) ({threshold}{{{whole}}})", "{{model}} {{metric}} threshold"),
                 ],
                 "short",
                 low=None,

@@ -98,7 +98,7 @@ def _subjects(rule: Rule, result: CheckResult, now: float) -> Iterator[tuple[Ale
 
 def _labels(rule: Rule, finding: Finding) -> dict[str, str] | None:
     """The labels of the alert about a finding; None where the finding is about something wider than the rule."""
-    if rule.subject and finding.subject != rule.subject:
+    if rule.subject not in ("", finding.subject) or rule.statistic not in ("", finding.statistic):
         return None
     values = {
         "model": finding.model,
@@ -108,14 +108,18 @@ def _labels(rule: Rule, finding: Finding) -> dict[str, str] | None:
         "columns": finding.feature or "all",
         "statistic": finding.statistic,
         "metric": finding.statistic,
+        "detector": finding.statistic,
+        "segment": finding.segment,
+        "attribute": finding.segment,
         "probe": finding.check.partition(":")[2],
     }
     found = {"app": finding.app}
     for name in rule.by:
         value = values[name]
-        if not value:
+        if value:
+            found[name] = value
+        elif name not in rule.optional:
             return None
-        found[name] = value
     return found
 
 
@@ -136,13 +140,14 @@ def _absent(alert: Alert | None, result: CheckResult) -> bool | ChangeReason | N
 
 def _described(alert: Alert, rule: Rule, finding: Finding | None) -> Alert:
     """The alert in words, with the numbers of the finding it comes from; what is unknown leaves them as they were."""
-    words = {"app": "", "model": "", "version": "", "check": rule.check, **alert.labels}
+    absent = dict.fromkeys(rule.optional, "")
+    words = {"app": "", "model": "", "version": "", "check": rule.check, **absent, **alert.labels}
     value, threshold = alert.value, alert.threshold
     if finding is not None and finding.verdict not in (Verdict.NO_DATA, Verdict.ERROR):
         value, threshold = finding.value, finding.threshold
     return replace(
         alert,
-        summary=rule.summary.format_map(words),
+        summary=rule.summary.format_map(words).rstrip(),
         description=rule.description.format_map(words),
         severity=rule.severity,
         value=value,

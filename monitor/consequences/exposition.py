@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from monitor.config import Model
+from monitor.consequences.findings import expose_findings
 from monitor.consequences.recording import Effects
 from monitor.metrics import Metrics
-from monitor.records import AlertState, CheckResult, Finding, Sample, Verdict
+from monitor.records import AlertState, CheckResult, Sample, Verdict
 
-_PARTS = ("score", "threshold", "floor", "p_value", "calibration", "breached")
-_SHARE = "anchorwatch_model_drift_share"
-_DRIFT = (
-    *(f"anchorwatch_{what}_drift_{part}" for what in ("feature", "model_prediction", "model_label") for part in _PARTS),
-    "anchorwatch_feature_drift_impact",
-    _SHARE,
-    f"{_SHARE}_threshold",
-    f"{_SHARE}_breached",
-)
-_PERFORMANCE = (
-    "anchorwatch_model_performance",
-    "anchorwatch_model_performance_baseline",
-    "anchorwatch_model_performance_lower",
-    "anchorwatch_model_performance_upper",
-    "anchorwatch_model_performance_floor",
-    "anchorwatch_model_performance_p_value",
-    "anchorwatch_model_performance_calibration",
-    "anchorwatch_model_performance_threshold",
-    "anchorwatch_model_performance_breached",
-    "anchorwatch_model_performance_rows",
-)
-_QUALITY = (
-    "anchorwatch_feature_missing_ratio",
-    "anchorwatch_feature_unseen_ratio",
-    "anchorwatch_feature_quality_threshold",
-    "anchorwatch_feature_quality_breached",
-)
-_RATIOS = {"missing_ratio": "anchorwatch_feature_missing_ratio", "unseen_ratio": "anchorwatch_feature_unseen_ratio"}
-_MULTIVARIATE = tuple(f"anchorwatch_model_multivariate_drift_{part}" for part in _PARTS)
-FAMILIES = {"drift": _DRIFT, "multivariate": _MULTIVARIATE, "performance": _PERFORMANCE, "quality": _QUALITY}
 CHECK_GAUGES = (
     "anchorwatch_check_state",
     "anchorwatch_check_rows",
@@ -47,6 +18,7 @@ CHECK_GAUGES = (
     "anchorwatch_check_last_success_timestamp_seconds",
     "anchorwatch_check_window_end_timestamp_seconds",
     "anchorwatch_check_duration_seconds",
+    "anchorwatch_check_subjects_omitted",
 )
 
 
@@ -71,6 +43,7 @@ def expose_run(
     metrics.add("anchorwatch_check_runs_total", **subject)
     metrics.add("anchorwatch_check_failures_total", float(result.verdict is Verdict.ERROR), **subject)
     metrics.set("anchorwatch_check_rows", result.rows, **subject)
+    metrics.set("anchorwatch_check_subjects_omitted", result.omitted, **subject)
     metrics.set("anchorwatch_check_last_run_timestamp_seconds", now, **subject)
     metrics.set("anchorwatch_check_window_end_timestamp_seconds", result.window.end, **subject)
     metrics.set("anchorwatch_check_duration_seconds", seconds, **subject)
@@ -79,11 +52,16 @@ def expose_run(
 
 
 def expose_judgement(metrics: Metrics, app: str, model: Model, judged: Sequence[CheckResult], *, features: int) -> None:
-    """The results of all of a model's checks on its newest window; `features` is the budget of series."""
-    shown = _shown_features(metrics, app, model, judged, features)
+    """The results of a model's checks; `features` is the budget of series.
+
+    What is told of the model as a whole, such as its versions, stays as it is where only some of the checks have run.
+    """
+    whole = {result.check for result in judged} >= set(model.checks)
+    shown = _shown_features(metrics, app, model, judged, features) if whole else None
     for result in judged:
         expose_findings(metrics, result, features=shown)
-    _expose_versions(metrics, app, model, judged)
+    if whole:
+        _expose_versions(metrics, app, model, judged)
 
 
 def _shown_features(
@@ -118,105 +96,6 @@ def _expose_versions(metrics: Metrics, app: str, model: Model, judged: Sequence[
         for version, reference in found.items()
     ]
     metrics.swap(["anchorwatch_model_info"], samples, **subject)
-
-
-def expose_findings(metrics: Metrics, result: CheckResult, *, features: frozenset[str] | None) -> None:
-    """The findings of a model's check; `features` are those within the budget of series (None: all).
-
-    Where there is a threshold and no value, the threshold stays: that is how the rules tell a subject without evidence,
-    whose alert keeps firing, from one that is gone.
-    """
-    samples: list[Sample] = []
-    for finding in result.findings:
-        shown = features is None or finding.feature is None or finding.feature in features
-        if shown and not finding.superseded and finding.version is not None:
-            samples += _SAMPLES[result.check](finding) if result.check in _SAMPLES else []
-    metrics.swap(FAMILIES.get(result.check, ()), samples, app=result.app, model=result.model or "")
-
-
-def _labels(finding: Finding, **more: str) -> dict[str, str]:
-    return {"app": finding.app, "model": finding.model or "", "version": finding.version or "", **more}
-
-
-def _judged(prefix: str, finding: Finding, labels: Mapping[str, str]) -> list[Sample]:
-    """Threshold and verdict; without a threshold there is no verdict to show, and without a value none either."""
-    if finding.threshold is None:
-        return []
-    threshold = Sample(f"{prefix}_threshold", labels, finding.threshold)
-    if finding.value is None:
-        return [threshold]
-    return [threshold, Sample(f"{prefix}_breached", labels, float(finding.verdict is Verdict.BREACHED))]
-
-
-def _valued(name: str, labels: Mapping[str, str], value: float | None) -> list[Sample]:
-    return [] if value is None else [Sample(name, labels, value)]
-
-
-def _drift(finding: Finding) -> list[Sample]:
-    statistic = finding.statistic
-    if finding.subject == "model":
-        if statistic != "drift_share":  # nothing is known, not even which features there are
-            return []
-        labels = _labels(finding)
-        return [*_valued(_SHARE, labels, finding.value), *_judged(_SHARE, finding, labels)]
-    if finding.subject == "label":
-        return _drifted("anchorwatch_model_label_drift", finding, _labels(finding, statistic=statistic))
-    name = str(finding.feature)
-    if finding.subject == "prediction":
-        return _drifted(
-            "anchorwatch_model_prediction_drift", finding, _labels(finding, output=name, statistic=statistic)
-        )
-    labels = _labels(finding, feature=name, statistic=statistic)
-    impact = _valued("anchorwatch_feature_drift_impact", labels, finding.impact)
-    return [*_drifted("anchorwatch_feature_drift", finding, labels), *impact]
-
-
-def _multivariate(finding: Finding) -> list[Sample]:
-    labels = _labels(finding, columns=finding.feature or "all", statistic=finding.statistic)
-    return _drifted("anchorwatch_model_multivariate_drift", finding, labels)
-
-
-def _drifted(prefix: str, finding: Finding, labels: Mapping[str, str]) -> list[Sample]:
-    samples = [*_valued(f"{prefix}_score", labels, finding.value), *_judged(prefix, finding, labels)]
-    if finding.value is not None:
-        samples += _valued(f"{prefix}_floor", labels, finding.material)
-        samples += _valued(f"{prefix}_p_value", labels, finding.p_value)
-        if finding.calibration is not None:
-            samples.append(Sample(f"{prefix}_calibration", {**labels, "calibration": finding.calibration}, 1.0))
-    return samples
-
-
-def _performance(finding: Finding) -> list[Sample]:
-    labels = _labels(finding, metric=finding.statistic)
-    prefix = "anchorwatch_model_performance"
-    samples = [
-        *_valued(prefix, labels, finding.value),
-        *_valued(f"{prefix}_baseline", labels, finding.baseline),
-        Sample(f"{prefix}_rows", _labels(finding), finding.rows),
-        *_judged(prefix, finding, labels),
-    ]
-    if finding.value is not None:
-        samples += _valued(f"{prefix}_floor", labels, finding.material)
-        samples += _valued(f"{prefix}_p_value", labels, finding.p_value)
-        if finding.interval is not None:
-            samples += _valued(f"{prefix}_lower", labels, finding.interval[0])
-            samples += _valued(f"{prefix}_upper", labels, finding.interval[1])
-        if finding.calibration is not None:
-            samples.append(Sample(f"{prefix}_calibration", {**labels, "calibration": finding.calibration}, 1.0))
-    return samples
-
-
-def _quality(finding: Finding) -> list[Sample]:
-    if finding.feature is None:
-        return []
-    feature = _labels(finding, feature=finding.feature)
-    labels = {**feature, "statistic": finding.statistic}
-    ratio = _RATIOS.get(finding.statistic)
-    shown = _valued(ratio, feature, finding.value) if ratio else []
-    return [*shown, *_judged("anchorwatch_feature_quality", finding, labels)]
-
-
-_SAMPLES = {"drift": _drift, "multivariate": _multivariate, "performance": _performance, "quality": _quality}
 
 
 def expose_effects(metrics: Metrics, effects: Effects) -> None:

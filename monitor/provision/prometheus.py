@@ -36,6 +36,13 @@ _VALUES = {
     "anchorwatch_model_label_drift_breached": "anchorwatch_model_label_drift_score",
     "anchorwatch_model_prediction_drift_breached": "anchorwatch_model_prediction_drift_score",
     "anchorwatch_model_performance_breached": "anchorwatch_model_performance",
+    "anchorwatch_model_estimated_performance_breached": "anchorwatch_model_estimated_performance",
+    "anchorwatch_model_label_coverage_breached": "anchorwatch_model_label_coverage",
+    "anchorwatch_model_label_lag_seconds_breached": "anchorwatch_model_label_lag_seconds",
+    "anchorwatch_model_label_selection_breached": "anchorwatch_model_label_selection",
+    "anchorwatch_model_concept_loss_breached": "anchorwatch_model_concept_loss",
+    "anchorwatch_model_fairness_breached": "anchorwatch_model_fairness",
+    "anchorwatch_feature_skew_breached": "anchorwatch_feature_skew_score",
 }
 
 

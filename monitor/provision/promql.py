@@ -70,7 +70,7 @@ def breach_value(rule: Rule) -> str:
 
 def _if_judged(rule: Rule, clause: str) -> str:
     """The clause for a subject without a value in a check that could tell otherwise; a probe has no other subject."""
-    if "version" not in rule.by:
+    if "model" not in rule.by:
         return ""
     return clause.replace("{threshold}", threshold(rule))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from monitor.records import Direction, FloatArray, Statistic
-from monitor.stats._classes import Classified
-from monitor.stats.accuracy import accuracy
-from monitor.stats.accuracy import influence as influence_of_accuracy
+from monitor.stats._classes import Classified, confusion
 
 
 def confusion_matrix(outcomes: Classified) -> float:
@@ -16,17 +16,18 @@ def confusion_matrix(outcomes: Classified) -> float:
     Raises:
         NoData: there is no row.
 
-    >>> import numpy as np
     >>> from monitor.stats._outcomes import BinaryOutcomes
     >>> confusion_matrix(BinaryOutcomes(np.array([True, False, True, True]), np.array([True, True, True, True])))
     0.25
     """
-    return 1 - accuracy(outcomes)
+    rows = confusion(outcomes)
+    return float(rows.sum() - np.trace(rows)) / len(outcomes)
 
 
 def influence(outcomes: Classified, value: float) -> FloatArray:
-    """What each row does to the value, shape (n,)."""
-    return -influence_of_accuracy(outcomes, 1 - value)
+    """What each row does to the value: 1 where it is wrong and 0 where not, less the share of all, shape (n,)."""
+    deviations: FloatArray = (outcomes.label != outcomes.predicted) - value
+    return deviations
 
 
 def trials(outcomes: Classified) -> float:

@@ -7,7 +7,19 @@ import string
 from monitor.alert.rules import RULES
 from monitor.records import ChangeReason, Severity
 
-LABELS = {"model", "version", "feature", "statistic", "metric", "probe", "output", "columns"}
+LABELS = {
+    "model",
+    "version",
+    "feature",
+    "statistic",
+    "metric",
+    "probe",
+    "output",
+    "columns",
+    "segment",
+    "attribute",
+    "detector",
+}
 
 
 def test_every_rule_has_a_name_of_its_own() -> None:
