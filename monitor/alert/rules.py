@@ -226,7 +226,7 @@ RULES: tuple[Rule, ...] = (
         check="labels",
         on="no_data",
         severity=Severity.WARNING,
-        for_seconds=DAY,
+        for_seconds=7 * DAY,
         summary="{model}: nothing is known of its labels",
         description="{app}: whether the labels of {model} come is unknown. Do its predictions arrive?",
     ),

@@ -25,9 +25,9 @@ from monitor.source import SourceError
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference, reference_key, span_of
 from monitor.source.ingest import IngestSource
-from monitor.store import StoreError, events, history, open_for_reading
+from monitor.store import StoreError, events, history, open_for_reading, watch
 from monitor.store.profiles import load_reference, save_reference
-from monitor.windows import bucket_seconds, looked_at
+from monitor.windows import bucket_seconds, is_own_look, looked_at
 
 log = logging.getLogger(__name__)
 
@@ -129,14 +129,18 @@ class ModelJudgement:
         self._references: dict[str, Reference] = {}
         self._calibrations = Calibrations(self._with_stretches)
         self._prepared: dict[tuple[str, str, float], Any] = {}
-        self._judged_until = float("-inf")
+        self._judged_until: float | None = None
 
     def run(self) -> None:
         """Judge once, and record every check's result: all of them on a new window, else those that labels may change."""
         started, now = time.perf_counter(), self.results.now()
         mature = self.model.labels.mature if self.model.labels else 0.0
         windows = looked_at(self.model.windows, now, mature)
-        fresh = windows[0].end > self._judged_until
+        if self._judged_until is None:
+            self._judged_until = self._known_until()
+        if self._judged_until is None and is_own_look(self.model.windows, now, mature):
+            return  # the newest window ended before anybody watched
+        fresh = self._judged_until is None or windows[0].end > self._judged_until
         checks = [check for check in self.model.checks if fresh or waits_for_labels(check)]
         self._judged_until = windows[0].end
         judged = self._guarded(windows, checks, now)
@@ -147,6 +151,11 @@ class ModelJudgement:
             expose_judgement, self.results.metrics, self.app, self.model, judged, features=self.feature_limit
         )
         self.results.show(shown)
+
+    def _known_until(self) -> float | None:
+        """The end of the newest window that has been judged, by an earlier run of the daemon; None for none."""
+        with self.results.store.read() as connection:
+            return watch.judged_until(connection, self.app, self.model.name)
 
     def _guarded(self, windows: Sequence[Window], checks: Sequence[str], now: float) -> list[CheckResult]:
         """The results of the checks, or the error that kept all of them from having one."""

@@ -33,8 +33,10 @@ def look_times(model: Model, after: float, until: float) -> Iterator[float]:
     """When a model is looked at: when windows are due, and where these are far between, again as their labels come."""
     windows, mature = model.windows, model.labels.mature if model.labels else 0.0
     ages = own_look_ages(windows, mature) if any(waits_for_labels(check) for check in model.checks) else ()
-    times = {time for age in ages for time in due_times(windows.replace(lateness=age), after, until)}
-    yield from sorted(times.union(due_times(windows, after, until)))
+    regular = list(due_times(windows, after, until))
+    # A window that was never judged is not looked at again.
+    again = (time for age in ages for time in due_times(windows.replace(lateness=age), after, until))
+    yield from sorted({*regular, *(time for time in again if regular and time > regular[0])})
 
 
 def times_of(histories: Sequence[History], start: float | None, end: float | None) -> Times:

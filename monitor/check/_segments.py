@@ -64,7 +64,7 @@ def combined(held: Mapping[str, Any], columns: tuple[str, ...], rows: int) -> tu
         pairs = np.where((codes < 0) | (own < 0), -1, codes * max(len(found), 1) + own)
         there, places = np.unique(pairs, return_inverse=True)
         without = int(there[0] < 0) if len(there) else 0
-        held = [divmod(int(pair), max(len(found), 1)) for pair in there[without:]]
-        names = [",".join(filter(None, (names[first], f"{column}={found[second]}"))) for first, second in held]
+        both = [divmod(int(pair), max(len(found), 1)) for pair in there[without:]]
+        names = [",".join(filter(None, (names[first], f"{column}={found[second]}"))) for first, second in both]
         codes = places.astype(np.int64) - without
     return names, codes

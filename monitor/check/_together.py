@@ -31,7 +31,9 @@ def together(results: Sequence[CheckResult]) -> CheckResult:
     window = max(judged, key=lambda window: window.end, default=newest.window)
     rows = next(result.rows for result in results if result.window == window)
     versions = newest.versions or next((result.versions for result in results if result.versions), ())
-    held = [result for result in results if result is newest or result.versions]  # an older window without a row says nothing
+    held = [
+        result for result in results if result is newest or result.versions
+    ]  # an older window without a row says nothing
     history = tuple(finding for result in held for finding in result.findings)
     return replace(
         newest, verdict=verdict, reason=reason, window=window, rows=rows, findings=findings, versions=versions,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from monitor.records import iso
 from monitor.store import watch as kept
-from monitor.store.history import read_verdicts
+from monitor.store.history import load_states, read_verdicts
+from monitor.web._guard import authorise_names
 from monitor.web._watch import Watch
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -82,6 +84,25 @@ def verdicts(watch: Watch) -> Endpoint:
         wanted = {name: request.query_params.get(name) for name in ("app", "model", "check")}
         rows = await _read(watch, lambda c: read_verdicts(c, **wanted, after=int(text), limit=ENTRIES))
         return JSONResponse({"verdicts": rows})
+
+    return answer
+
+
+def groups(watch: Watch) -> Endpoint:
+    """What the numbers stand for that anonymous groups of people go by."""
+
+    def legends(connection: Connection) -> list[dict[str, Any]]:
+        models = [(app.name, model) for app, model in watch.loaded.config.models()]
+        kept_states = [(app, model, load_states(connection, app, model.name)) for app, model in models]
+        return [
+            {"app": app, "model": model.name, "groups": json.loads(states["fairness"])}
+            for app, model, states in kept_states
+            if "fairness" in states and "fairness" in model.checks
+        ]
+
+    async def answer(request: Request) -> Response:
+        authorise_names(request, watch)
+        return JSONResponse({"legends": await _read(watch, legends)})
 
     return answer
 

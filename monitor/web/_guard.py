@@ -62,6 +62,17 @@ def authorise(request: Request, watch: Watch, role: str) -> None:
         )
 
 
+def authorise_names(request: Request, watch: Watch) -> None:
+    """Let pass who may read what groups of people are called: nobody without a token, wherever the request comes from.
+
+    Raises:
+        Refused: it may not do this.
+    """
+    if not watch.loaded.config.auth.tokens:
+        raise Refused(403, "expected a token: configure auth.tokens, for names are kept behind one", "no_token")
+    _check_token(request, watch, "read")
+
+
 def _refuse_web_pages(request: Request, watch: Watch) -> None:
     """A browser says where a page came from; our own pages write nothing."""
     origin = request.headers.get("origin")

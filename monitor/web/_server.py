@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.store import StoreError
-from monitor.web._api import alerts, findings, ledger, page, retrainings, status, verdicts
+from monitor.web._api import alerts, findings, groups, ledger, page, retrainings, status, verdicts
 from monitor.web._guard import Refused, authorise, content_type, limited_body
 from monitor.web._ingest import BODY_BYTES, BadBody, Batch, Kind, decode, records_of
 from monitor.web._outside import BadWebhook, read_webhook
@@ -32,6 +32,7 @@ def create_app(watch: Watch) -> Starlette:
         ("/v1/status", status(watch)),
         ("/v1/findings", findings(watch)),
         ("/v1/verdicts", verdicts(watch)),
+        ("/v1/groups", groups(watch)),
         ("/v1/alerts", alerts(watch)),
         ("/v1/retrainings", retrainings(watch)),
         ("/v1/ledger", ledger(watch)),

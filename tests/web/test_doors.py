@@ -17,7 +17,9 @@ from starlette.applications import Starlette
 
 from monitor.app.daemon import Daemon
 from monitor.config import load
+from monitor.records import CheckResult, Finding, Verdict, Window
 from monitor.schedule import WallClock
+from monitor.store import history
 from monitor.web import create_app, create_metrics_app
 
 
@@ -75,7 +77,16 @@ def beyond(tmp_path: Path) -> Iterator[Daemon]:
 
 def test_beyond_loopback_reading_needs_a_token_and_the_probes_none(beyond: Daemon):
     with served(create_app(beyond)) as ask:
-        for path in ("/metrics", "/v1/status", "/v1/findings", "/v1/alerts", "/v1/retrainings", "/v1/ledger", "/"):
+        for path in (
+            "/metrics",
+            "/v1/status",
+            "/v1/findings",
+            "/v1/alerts",
+            "/v1/retrainings",
+            "/v1/ledger",
+            "/v1/verdicts",
+            "/",
+        ):
             assert ask("GET", path).status_code == 401, path
             assert ask("GET", path, headers=bearer("guess")).status_code == 401, path
             assert ask("GET", path, headers=bearer("read-token")).status_code == 200, path
@@ -96,4 +107,51 @@ def test_auth_none_said_aloud_opens_it_and_still_not_to_web_pages(tmp_path: Path
         assert ask("POST", "/v1/predictions", json=[], headers={"Host": "watch.example.org"}).status_code == 202
         refused = ask("POST", "/v1/predictions", json=[], headers={"Origin": "https://evil.example"})
         assert refused.status_code == 403
+    watch.stop()
+
+
+def test_what_groups_of_people_are_called_needs_a_token_also_on_this_machine(tmp_path: Path):
+    (tmp_path / "read").write_text("read-token")
+    model = {
+        "name": "loans",
+        "task": "binary",
+        "checks": {"fairness": {"protected": ["sex"], "anonymous": True}},
+    }
+    apps = [{"name": "bank", "models": [model]}]
+    with_tokens = {"auth": {"tokens": [{"name": "audit", "role": "read", "token_file": "read"}]}}
+    for sections, without, with_token in (({}, 403, 403), ({"auth": "none"}, 403, 403), (with_tokens, 401, 200)):
+        folder = tmp_path / f"watch{len(str(sections))}"
+        folder.mkdir()
+        (folder / "read").write_text("read-token")
+        watch = built(folder, apps=apps, **sections)
+        result = CheckResult(
+            "bank", "loans", "fairness", Verdict.OK, "", Window(0, 1), 0, (), state='{"sex": ["F", "M"]}'
+        )
+        watch.store.write(lambda c, result=result: history.keep(c, result, 0.0))
+        with served(create_app(watch)) as ask:
+            assert ask("GET", "/v1/groups").status_code == without
+            answer = ask("GET", "/v1/groups", headers=bearer("read-token"))
+            assert answer.status_code == with_token
+            if with_token == 200:
+                assert answer.json() == {"legends": [{"app": "bank", "model": "loans", "groups": {"sex": ["F", "M"]}}]}
+        watch.stop()
+
+
+def test_what_was_said_of_windows_is_read_and_goes_on_from_where_one_was(tmp_path: Path):
+    watch = built(tmp_path, apps=[{"name": "bank", "models": [{"name": "loans", "task": "binary"}]}])
+    for rows in (1, 2, 3):
+        finding = Finding(
+            "bank", "performance", "accuracy", Verdict.OK, "", Window(0, 1), model="loans", version="1", rows=rows
+        )
+        result = CheckResult(
+            "bank", "loans", "performance", Verdict.OK, "", Window(0, 1), 0, (finding,), history=(finding,)
+        )
+        watch.store.write(lambda c, result=result: history.keep(c, result, 0.0))
+    with served(create_app(watch)) as ask:
+        found = ask("GET", "/v1/verdicts?model=loans").json()["verdicts"]
+        assert [each["rows"] for each in found] == [1, 2, 3]
+        later = ask("GET", f"/v1/verdicts?after={found[1]['seq']}").json()["verdicts"]
+        assert [each["rows"] for each in later] == [3]
+        assert ask("GET", "/v1/verdicts?model=other").json() == {"verdicts": []}
+        assert ask("GET", "/v1/verdicts?after=x").status_code == 400
     watch.stop()
