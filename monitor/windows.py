@@ -80,12 +80,6 @@ def next_look_time(windows: Windows, now: float, mature: float) -> float:
     return min(next_due_time(windows.replace(lateness=age), now) for age in ages)
 
 
-def is_own_look(windows: Windows, now: float, mature: float) -> bool:
-    """Whether the newest window has been due for so long that this is rather a second look at it."""
-    ages = own_look_ages(windows, mature)
-    return bool(ages) and now - newest_due(windows, now).end >= ages[0]
-
-
 def own_look_ages(windows: Windows, mature: float) -> tuple[float, ...]:
     """The ages at which a window is looked at again at a time of its own."""
     return tuple(age for age in look_ages(windows, mature) if windows.lateness < age < every_seconds(windows))

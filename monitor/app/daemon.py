@@ -15,7 +15,7 @@ from monitor.alert.rules import RULES
 from monitor.app.deliveries import Deliveries
 from monitor.app.intake import VersionLabels, count_taken, intake
 from monitor.app.jobs import AppLook, Housekeeping, Results
-from monitor.app.judgement import ModelJudgement
+from monitor.app.judgement import ModelJudgement, looks_between
 from monitor.config import Config, ConfigError, Loaded, load
 from monitor.consequences.configured import expose_config, forget_unconfigured
 from monitor.consequences.exposition import expose_alerts, expose_effects
@@ -223,6 +223,10 @@ class Daemon:
             following = partial(next_look_time, model.windows, mature=mature)
             late = partial(self._late_model, app.name, model.name, tuple(model.checks))
             self._scheduler.at(f"{app.name}/{model.name}", following, judgement.run, late)
+            for check, every in looks_between(model).items():
+                late = partial(self._late, app.name, model.name, check)
+                work = partial(judgement.between_windows, check)
+                self._scheduler.every(f"{app.name}/{model.name}/{check}", every, work, late, lane="judge")
         rate = self._clock.rate
         keep = Housekeeping(loaded, results)
         self._scheduler.every("housekeeping", HOUSEKEEPING_SECONDS * rate, keep.run, _nothing, lane="keep")

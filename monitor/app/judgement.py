@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from monitor.source import SourceError
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference, reference_key, span_of
 from monitor.source.ingest import IngestSource
-from monitor.store import StoreError, events, history, open_for_reading, watch
+from monitor.store import StoreError, events, history, open_for_reading
 from monitor.store.profiles import load_reference, save_reference
-from monitor.windows import bucket_seconds, is_own_look, looked_at
+from monitor.windows import bucket_seconds, every_seconds, looked_at, newest_due
 
 log = logging.getLogger(__name__)
+
+MANY_LABELS = 50_000  # labelled rows from which on they are not held beside the app
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,18 @@ def judge_heavily(
     references = References(found.get, directory=directory)
     references.failures.update(failures)
     references.missing.update(missing)
-    return look.judge(app, model, source, references, [check for check in look.checks if is_heavy(check)])
+    return look.judge(app, model, source, references, look.checks)
+
+
+def looks_between(model: Model) -> dict[str, float]:
+    """The checks that are also run between two windows, and how often: every so many seconds."""
+    found = {}
+    for name, spec in model.checks.items():
+        every = getattr(registry.load("check", name), "looks_every", None)
+        seconds = every(spec.options) if every else None
+        if seconds is not None and seconds < every_seconds(model.windows):
+            found[name] = seconds
+    return found
 
 
 class ModelJudgement:
@@ -129,20 +142,25 @@ class ModelJudgement:
         self._references: dict[str, Reference] = {}
         self._calibrations = Calibrations(self._with_stretches)
         self._prepared: dict[tuple[str, str, float], Any] = {}
-        self._judged_until: float | None = None
+        self._judged_until = float("-inf")  # so that a daemon that has just started shows everything
 
     def run(self) -> None:
         """Judge once, and record every check's result: all of them on a new window, else those that labels may change."""
-        started, now = time.perf_counter(), self.results.now()
+        now = self.results.now()
         mature = self.model.labels.mature if self.model.labels else 0.0
         windows = looked_at(self.model.windows, now, mature)
-        if self._judged_until is None:
-            self._judged_until = self._known_until()
-        if self._judged_until is None and is_own_look(self.model.windows, now, mature):
-            return  # the newest window ended before anybody watched
-        fresh = self._judged_until is None or windows[0].end > self._judged_until
+        fresh = windows[0].end > self._judged_until
         checks = [check for check in self.model.checks if fresh or waits_for_labels(check)]
         self._judged_until = windows[0].end
+        self._look(windows, checks, now)
+
+    def between_windows(self, check: str) -> None:
+        """Run one check that does not only look when a window is due."""
+        now = self.results.now()
+        self._look([newest_due(self.model.windows, now)], [check], now)
+
+    def _look(self, windows: Sequence[Window], checks: Sequence[str], now: float) -> None:
+        started = time.perf_counter()
         judged = self._guarded(windows, checks, now)
         seconds = (time.perf_counter() - started) / max(len(judged), 1)
         for result in judged:
@@ -151,11 +169,6 @@ class ModelJudgement:
             expose_judgement, self.results.metrics, self.app, self.model, judged, features=self.feature_limit
         )
         self.results.show(shown)
-
-    def _known_until(self) -> float | None:
-        """The end of the newest window that has been judged, by an earlier run of the daemon; None for none."""
-        with self.results.store.read() as connection:
-            return watch.judged_until(connection, self.app, self.model.name)
 
     def _guarded(self, windows: Sequence[Window], checks: Sequence[str], now: float) -> list[CheckResult]:
         """The results of the checks, or the error that kept all of them from having one."""
@@ -181,13 +194,27 @@ class ModelJudgement:
         references = References(self._reference, self._calibrations, self.directory, prepare=prepare)
         source.catch_up(store, references, now=look.now)
         self._count_versions(source)
-        light = [check for check in look.checks if not is_heavy(check)]
+        heavy = self._heavy(look)
+        light = [check for check in look.checks if check not in heavy]
         judged = look.judge(self.app, self.model, source, references, light)
-        if len(light) < len(look.checks):
+        if heavy:
             # It is not told of these references' stretches: it reads rows.
             known = (dict(references.found), references.failures, references.missing)
-            judged += self._heavily(look, known)
+            judged += self._heavily(look, heavy, known)
         return explained(judged)
+
+    def _heavy(self, look: Look) -> list[str]:
+        """The checks that a process of its own is for: those that read raw rows, and those of labels where there are many."""
+        waiting = [check for check in look.checks if waits_for_labels(check) and not is_heavy(check)]
+        many = False
+        if waiting:
+            with self.results.store.read() as connection:
+                number = events.find_model(connection, self.app, self.model.name)
+                since = look.windows[-1].start
+                many = number is not None and (
+                    events.count_labelled(connection, number, since=since, at_most=MANY_LABELS) >= MANY_LABELS
+                )
+        return [check for check in look.checks if is_heavy(check) or (many and check in waiting)]
 
     def _judge_files(self, look: Look) -> list[CheckResult]:
         judged, read = in_child(judge_files, self.app, self.model, self.directory, self.data_dir, look)
@@ -204,12 +231,13 @@ class ModelJudgement:
 
         self.results.store.write(change)
 
-    def _heavily(self, look: Look, known: Known) -> list[CheckResult]:
+    def _heavily(self, look: Look, heavy: Sequence[str], known: Known) -> list[CheckResult]:
         """The checks that are heavy, in a child; if it dies, they alone have failed."""
         try:
-            return in_child(judge_heavily, self.app, self.model, self.directory, self.data_dir, look, known)
+            return in_child(
+                judge_heavily, self.app, self.model, self.directory, self.data_dir, replace(look, checks=heavy), known
+            )
         except (ChildFailed, OSError) as error:
-            heavy = [check for check in look.checks if is_heavy(check)]
             return [self._failed(check, look.windows[0], str(error)) for check in heavy]
 
     def _count_versions(self, source: IngestSource) -> None:

@@ -99,13 +99,6 @@ def load_result(connection: Connection, app: str, model: str | None, check: str)
     return None if row is None else _kept(row)
 
 
-def judged_until(connection: Connection, app: str, model: str) -> float | None:
-    """The end of the newest window of a model that any of its checks has judged."""
-    query = select(func.max(checks.c.window_end)).where(checks.c.app == app, checks.c.model == model)
-    found: float | None = connection.execute(query).scalar()
-    return found
-
-
 def drop_result(connection: Connection, app: str, model: str | None, check: str) -> None:
     """Forget the result of a check that is no longer configured."""
     key = {"app": app, "model": model or "", "check": check}
