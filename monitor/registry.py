@@ -29,10 +29,8 @@ FOLDERS = {
 PLANNED: dict[str, frozenset[str]] = {
     "probe": frozenset("tcp dns grpc heartbeat command".split()),
     "source": frozenset("sql kafka redis".split()),
-    "statistic": frozenset(
-        "out_of_range_ratio duplicate_ratio constant staleness volume distribution record_mismatch_ratio".split()
-    ),
-    "check": frozenset("estimation skew fairness volume".split()),
+    "statistic": frozenset(),
+    "check": frozenset(),
     "receiver": frozenset("alertmanager pagerduty teams email apprise".split()),
     "guard": frozenset({"approval"}),
     "trigger": frozenset(

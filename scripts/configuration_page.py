@@ -114,7 +114,7 @@ MEANINGS = {
     "Model.predictions": "where predictions come from; left out, they are pushed",
     "Model.labels": "where labels come from; left out, they are pushed",
     "Model.windows": "the stretches of event time that are judged",
-    "Model.checks": "the checks that run, see *Checks*; without the key: drift and quality",
+    "Model.checks": "the checks that run, see *Checks*; without the key: drift, quality and volume",
     "Model.lineage": "where a version comes from",
     "Model.retraining": "when a retraining is asked for, and how",
     "Columns.id": "the id that joins a label to its prediction",
@@ -171,10 +171,54 @@ MEANINGS = {
     "check performance.average": "of more than two classes, how precision, recall, specificity and F1 are averaged",
     "check performance.quantile": "that a `pinball` loss is of",
     "check performance.decision": "from which score on a row of a binary model is positive; left out, the prediction itself says",
+    "check estimation.metrics": "which metrics; left out, `mae` and `rmse` of a regression, `roc_auc` and `accuracy`"
+    " of a classifier",
+    "check estimation.false_alarms": "the budget: at most so many false alerts",
+    "check estimation.material": "by metric: smaller losses against the reference never alert, and an estimator that is off by"
+    " more is not relied on; in the metric's unit, or as a share of the reference's value",
+    "check estimation.thresholds": "by metric: beyond it, in the direction that is worse, it is a breach, whatever the budget",
+    "check estimation.min_rows": "below so many predictions nothing is said",
+    "check estimation.windows": "on so many earlier windows, whose labels have come, the estimator is checked",
+    "check estimation.average": "of more than two classes, how precision, recall, specificity and F1 are averaged",
+    "check estimation.decision": "from which score on a row of a binary model is positive; left out, the prediction itself says",
+    "check concept.detectors": "which detectors follow the losses; see [estimation.md](estimation.md)",
+    "check concept.loss": "what of a row is followed; left out, `absolute_error` of a regression, `error` of a classifier",
+    "check concept.false_alarms": "the budget: at most so many false alerts",
+    "check concept.material": "a rise of the mean loss above the reference's that never alerts, in its unit or as a share;"
+    " left out, 0.02 of `error`, 10 % of others",
+    "check fairness.protected": "the protected attributes: names of columns that travel with the features; a list in it stands"
+    " for the combinations of its columns, see [fairness.md](fairness.md)",
+    "check fairness.metrics": "which metrics; left out, `demographic_parity_difference` and `equalized_odds_difference` of a"
+    " binary model, `group_error_difference` of a regression",
+    "check fairness.min_group": "groups of fewer rows are left out, and told",
+    "check fairness.false_alarms": "the budget: at most so many false alerts, over attributes, metrics and versions together",
+    "check fairness.material": "by metric: the value beyond which it matters; left out, a difference of 0.1, a ratio of 0.8, and"
+    " of a regression a fifth of the mean error",
+    "check fairness.thresholds": "by metric: beyond it is a breach, whatever the budget",
+    "check fairness.anonymous": "whether groups go by numbers instead of their names, in all that is shown",
     "check quality.missing": "at most this share of rows without a value",
     "check quality.unseen": "at most this share of rows with a value the reference does not know",
-    "check quality.out_of_range": "at most this share of rows outside of what the reference holds",
+    "check quality.out_of_range": "at most this share of numbers that are implausible beside the reference, or beyond `ranges`",
+    "check quality.ranges": "by feature: `[low, high]`, either of which may be null; what lies beyond is out of range",
+    "check quality.duplicates": "at most this share of rows that are copies, beyond those the reference has; null turns it off",
+    "check quality.constant": "whether a feature with one value in all rows is a breach, if the reference's changes",
+    "check volume.silence": "at most so long without a prediction; null turns it off",
+    "check volume.change": "a smaller change of the number of rows never alerts; null turns it off",
+    "check volume.false_alarms": "the budget: at most so many false alerts of volume",
+    "check volume.history": "so many earlier windows, a week apart, tell what is usual",
     "check quality.min_rows": "below it nothing is said",
+    "check skew.false_alarms": "how many false alarms are tolerated",
+    "check skew.material": "distributions that fewer rows than this share would have to move for never alert",
+    "check skew.rows": "at most so many raw rows of the window and of the reference are looked at",
+    "check skew.min_rows": "below it nothing is said",
+    "check skew.replay": "where the features are recomputed offline, to be held against those that were logged",
+    "Replay.type": "which kind of source; `sql` is *not available yet*",
+    "Replay.path": "a file, a glob or a folder of Parquet, CSV or JSON, with the model's `columns.id`",
+    "Replay.where": "an SQL condition that picks the rows",
+    "Replay.tolerance": "numbers further apart than this differ; relative to the offline value where that is larger than 1",
+    "Replay.tolerances": "by feature: another tolerance",
+    "Replay.threshold": "at most this share of the records may differ",
+    "Replay.min_rows": "below so many records with an offline row nothing is said",
     "Retraining.on": "the checks whose breach is evidence; they must be configured",
     "Retraining.evidence": "how long a breach must last",
     "Retraining.guards": "what may forbid it, see *Guards*; one that is left out has its default",
@@ -371,6 +415,7 @@ def build() -> str:
     page.section("`statistics` of the drift check", "ByKind", level=4)
     page.section("`statistics` of the multivariate check", "BySubject", level=4)
     page.section("`false_alarms` of a check", "FalseAlarms", level=4)
+    page.section("`replay` of the skew check", "Replay", level=4)
     _retraining(page)
     page.section("`lineage` (not available yet)", "Lineage", level=3)
     _alerting(page)

@@ -79,8 +79,13 @@ class References:
 
         Raises:
             SourceError: the rows cannot be read.
-            NoData: there is no reference, or no row.
+            NoData: there is no reference yet, or no row of it.
         """
+        if self(version) is None:
+            # Nothing is made of a reference that is still to come: that would be kept when it is there.
+            if version in self.failures:
+                raise SourceError(self.failures[version])
+            raise NoData(self.missing.get(version, "no reference is configured"))
         span = span_of(context.model, context.window)
         key = version, check, span.start if span else 0.0
         if key not in self._prepared:

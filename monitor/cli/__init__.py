@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ OK, BREACHED, FAULT = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 fine, 1 something breached, 2 bad configuration or fault."""
+    # Beside an app, threads that wait for each other are slower than one; libraries read this when they are loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from monitor.config import ConfigError
 
     options = _parser().parse_args(arguments)

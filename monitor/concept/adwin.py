@@ -87,8 +87,8 @@ class Adwin:
             losses: shape (n,).
 
         Returns:
-            The new state, and the changes that were noticed. One change may be noticed at several looks, until most of what
-            was before it has left the window.
+            The new state, and the changes that were noticed, each told by the cut that stood out most. One change may be
+            noticed at several looks, until most of what was before it has left the window.
 
         Raises:
             ValueError: a loss is NaN.
@@ -146,22 +146,26 @@ class _Window:
 
     def cut(self, row: int) -> Change | None:
         """Let the oldest buckets fall away as long as there is a cut."""
-        rows = sum(self.sizes)
-        fallen, total = 0, 0.0
-        while len(self.sizes) > 1 and self._has_cut():
-            fallen += self.sizes.pop(0)
-            total += self.sums.pop(0)
-            self.squares.pop(0)
+        place = self._cut()
+        if place is None:
+            return None
+        # What falls away first is not yet the change: that lies where the two parts differ most.
+        older, newer = sum(self.sizes[:place]), sum(self.sizes[place:])
+        low, high = self.settings.low, self.settings.high
+        before, after = sum(self.sums[:place]) / older, sum(self.sums[place:]) / newer
+        while place is not None:
+            for side in (self.sums, self.squares, self.sizes):
+                side.pop(0)
             self.levels[-1] -= 1
             if not self.levels[-1]:
                 self.levels.pop()
-        if not fallen:
-            return None
-        low, high = self.settings.low, self.settings.high
-        before, after = total / fallen, sum(self.sums) / (rows - fallen)
-        return Change(row, row - rows + fallen, *(low + (high - low) * mean for mean in (before, after)))
+            place = self._cut()
+        return Change(row, row - newer, *(low + (high - low) * mean for mean in (before, after)))
 
-    def _has_cut(self) -> bool:
+    def _cut(self) -> int | None:
+        """The number of buckets before the cut that goes furthest beyond its bound; None where none does."""
+        if len(self.sizes) < 2:
+            return None
         sums, sizes = np.cumsum(self.sums), np.cumsum(self.sizes)
         rows, total = float(sizes[-1]), float(sums[-1])
         older, newer = sizes[:-1], rows - sizes[:-1]
@@ -173,4 +177,6 @@ class _Window:
         # Mean of the older part less that of the newer one is the older part's excess over the window's mean, times 1/m.
         per_row = rows / (older * newer)
         differences = np.abs(sums[:-1] - mean * older) * per_row
-        return bool((differences >= np.sqrt(2 * variance * reach * per_row) + 2 / 3 * reach * per_row).any())
+        excess = differences / (np.sqrt(2 * variance * reach * per_row) + 2 / 3 * reach * per_row)
+        place = int(np.argmax(excess))
+        return place + 1 if excess[place] >= 1 else None

@@ -5,11 +5,9 @@ When one lands, its plug-in brings its own options and its entry here goes.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel
 
-from monitor.options import Duration, Options, Ratio, Secret
+from monitor.options import Duration, Options, Secret
 
 
 class _Tcp(Options):
@@ -19,15 +17,6 @@ class _Tcp(Options):
 
 class _Heartbeat(Options):
     grace: Duration = 0.0
-
-
-class _Skew(Options):
-    replay: dict[str, Any] | None = None
-
-
-class _Volume(Options):
-    silence: Duration = 3600.0
-    change: Ratio | None = None
 
 
 class _Github(Options):
@@ -44,8 +33,6 @@ class _AlertmanagerReceiver(Options):
 PLANNED_OPTIONS: dict[tuple[str, str], type[BaseModel]] = {
     ("probe", "tcp"): _Tcp,
     ("probe", "heartbeat"): _Heartbeat,
-    ("check", "skew"): _Skew,
-    ("check", "volume"): _Volume,
     ("trigger", "github"): _Github,
     ("receiver", "alertmanager"): _AlertmanagerReceiver,
 }

@@ -115,8 +115,7 @@ def _model_spots(model: dict[str, Any], path: Path) -> Iterator[Spot]:
             section = LabelSection if role == "labels" else SourceSection
             yield Spot("source", (*path, role), value, _put(model, role), section, role=role)
     if "checks" not in model:
-        # Volume belongs to the default as well, as soon as there is one.
-        model["checks"] = {name: {} for name in ("drift", "quality", "volume") if name in registry.known("check")}
+        model["checks"] = {name: {} for name in ("drift", "quality", "volume")}
     yield from _named("check", model["checks"], (*path, "checks"))
     retraining = model.get("retraining")
     if isinstance(retraining, dict):

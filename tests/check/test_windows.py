@@ -10,7 +10,16 @@ from hypothesis import strategies as some
 
 from monitor.config import Windows
 from monitor.records import Window, instant
-from monitor.windows import bucket_seconds, newest_due, newest_holding, newest_matured, next_due_time, window_seconds
+from monitor.windows import (
+    bucket_seconds,
+    look_ages,
+    looked_at,
+    newest_due,
+    newest_holding,
+    next_due_time,
+    next_look_time,
+    window_seconds,
+)
 from tests.check.windows_given import DAY, HOUR, made, windows
 
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -70,18 +79,37 @@ def test_the_newest_window_that_holds_an_event_is_due_and_no_newer_one_does(
     assert after.end > due.end or after.start > event
 
 
+MATURE = some.sampled_from([0.0, 90.0, 3.0 * DAY, 40.0 * DAY])
+
+
 @EXAMPLES
-@given(windows(), MOMENTS, some.sampled_from([0.0, 90.0, 3.0 * DAY, 40.0 * DAY]))
-def test_the_newest_matured_window_is_due_and_its_labels_have_had_their_time(
+@given(windows(), MOMENTS, MATURE)
+def test_the_windows_that_are_looked_at_are_the_newest_of_their_ages_down_to_the_one_that_has_matured(
     asked: Windows, now: float, mature: float
 ) -> None:
-    """It is never newer than the newest that is due; without a time to mature it is that one."""
-    window, due = newest_matured(asked, now, mature), newest_due(asked, now)
-    waits = max(asked.lateness, mature)
-    assert is_window(asked, window)
-    assert window.end + waits <= now < following(asked, window).end + waits
-    assert window.end <= due.end
-    assert window == due or mature > asked.lateness
+    """The newest comes first, none twice; without a time to mature there is only that one."""
+    found = looked_at(asked, now, mature)
+    assert found[0] == newest_due(asked, now)
+    assert [each.end for each in found] == sorted({each.end for each in found}, reverse=True)
+    assert all(is_window(asked, each) for each in found)
+    assert (
+        found[-1].end + max(asked.lateness, mature)
+        <= now
+        < following(asked, found[-1]).end + max(asked.lateness, mature)
+    )
+    assert len(found) == 1 or mature > asked.lateness
+    assert len(found) <= len(look_ages(asked, mature))
+
+
+@EXAMPLES
+@given(windows(), MOMENTS, MATURE)
+def test_no_window_is_missed_at_any_of_its_ages(asked: Windows, now: float, mature: float) -> None:
+    """Going from one look to the next, each age of each window is looked at, at most one step of the windows late."""
+    after = next_look_time(asked, now, mature)
+    assert now < after <= next_due_time(asked, now)
+    for age in look_ages(asked, mature):
+        before, later = (newest_due(asked.replace(lateness=age), time) for time in (now, after))
+        assert later == before or later == following(asked, before)
 
 
 @EXAMPLES

@@ -38,25 +38,29 @@ def plain_form(detector: Adwin, losses: Any) -> list[tuple[int, int, float, floa
         while len(same := [place for place, each in enumerate(buckets) if len(each) == size]) > BUCKETS:
             buckets[same[0] : same[0] + 2] = [np.concatenate(buckets[same[0] : same[0] + 2])]
             size *= 2
-        fallen: list[Any] = []
-        while len(buckets) > 1 and has_cut(detector, buckets):
-            fallen.append(buckets.pop(0))
-        if fallen:
-            since = end - sum(len(each) for each in buckets)
-            found.append((end, since, float(np.concatenate(fallen).mean()), float(np.concatenate(buckets).mean())))
+        place = cut(detector, buckets)
+        if place is not None:
+            older, newer = np.concatenate(buckets[:place]), np.concatenate(buckets[place:])
+            found.append((end, end - len(newer), float(older.mean()), float(newer.mean())))
+        while cut(detector, buckets) is not None:
+            buckets.pop(0)
     return found
 
 
-def has_cut(detector: Adwin, buckets: list[Any]) -> bool:
-    window = np.concatenate(buckets)
+def cut(detector: Adwin, buckets: list[Any]) -> int | None:
+    """The one that goes furthest beyond its bound."""
+    if len(buckets) < 2:
+        return None
+    window, furthest = np.concatenate(buckets), (1.0, None)
     delta = detector.clock / detector.rows_per_false_alarm / (len(buckets) - 1)
     for place in range(1, len(buckets)):
         older, newer = np.concatenate(buckets[:place]), np.concatenate(buckets[place:])
         m = 1 / (1 / len(older) + 1 / len(newer)) / detector.inflation
         bound = math.sqrt(2 / m * np.var(window) * math.log(2 / delta)) + 2 / (3 * m) * math.log(2 / delta)
-        if abs(older.mean() - newer.mean()) >= bound:
-            return True
-    return False
+        excess = abs(older.mean() - newer.mean()) / bound
+        if excess >= furthest[0] and (furthest[1] is None or excess > furthest[0]):
+            furthest = (excess, place)  # type: ignore[assignment]
+    return furthest[1]
 
 
 def test_it_equals_the_papers_algorithm_in_its_plain_form() -> None:

@@ -22,11 +22,6 @@ NOT_YET = {
     "apps[0].probes[3]",
     "apps[0].slos",
     "apps[0].models[0].segments",
-    "apps[0].models[0].checks.estimation",
-    "apps[0].models[0].checks.quality.out_of_range",
-    "apps[0].models[0].checks.skew",
-    "apps[0].models[0].checks.fairness",
-    "apps[0].models[0].checks.volume",
     "apps[0].models[0].lineage",
     "apps[0].models[0].retraining.trigger",
     "alerting.receivers[2]",
@@ -57,8 +52,10 @@ def without_what_is_planned(data: Any) -> Any:
     (model,) = app["models"]
     del data["store"]["max_size"], data["metrics"]["bins"], app["slos"]
     app["probes"] = [probe for probe in app["probes"] if probe["type"] == "http"]
-    del model["segments"], model["lineage"], model["checks"]["quality"]["out_of_range"]
-    model["checks"] = {name: model["checks"][name] for name in ("drift", "performance", "quality")}
+    del model["segments"], model["lineage"]
+    model["checks"] = {
+        name: model["checks"][name] for name in ("drift", "estimation", "fairness", "performance", "quality", "skew")
+    }
     model["retraining"]["trigger"] = {
         "type": "webhook",
         "url": "https://ci.example.org/",
