@@ -447,7 +447,8 @@ class Rule:
     state of a check as a whole (`on="no_data"` or `"error"`, one alert per check). `check` names the check; a name that
     ends in `:` stands for every check that starts so (`probe:` is every probe), `*` for all of them. `metric` is the
     series that holds the breach in Prometheus; `by` are its labels beside `app`. `subject` narrows it to the findings about a
-    feature, the predictions, the labels or the model as a whole.
+    feature, the predictions, the labels or the model as a whole, `statistic` to those of one statistic. A label of `by` that
+    is `optional` is left out of the alert where the finding has nothing to say for it.
     """
 
     name: str
@@ -460,6 +461,8 @@ class Rule:
     metric: str = ""
     by: tuple[str, ...] = ()
     subject: str = ""
+    statistic: str = ""
+    optional: frozenset[str] = frozenset()
 
     def covers(self, check: str) -> bool:
         """Whether this rule watches that check."""

@@ -123,8 +123,10 @@ def numeric_bins(ordered: FloatArray) -> NumericBins:
     few = _few_values(ordered)
     edges = np.unique(quantiles) if few is None else _edges_between(few, deciles)
     groups = np.searchsorted(deciles, np.append(edges, np.inf), side="left").astype(np.int64)
-    with np.errstate(over="ignore"):
-        center = float(np.clip(ordered.mean(), ordered[0], ordered[-1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = ordered.mean()
+    # Sums beyond any float, of both signs, have no mean.
+    center = float(np.clip(ordered[len(ordered) // 2] if np.isnan(mean) else mean, ordered[0], ordered[-1]))
     return NumericBins(edges, groups, center, float(ordered[0]), float(ordered[-1]))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from monitor.config import Model
 from monitor.records import Coded, Column, EventBatch, FloatArray, IntArray, ObjectArray
-from monitor.source._arrow import coded
+from monitor.source._arrow import coded, truths
 from monitor.source._sample import sampled
 from monitor.source._table import Table, open_table, require
 from monitor.source._values import category
@@ -85,14 +85,29 @@ class _Found:
 def _rows_of(table: Table, name: str, time: str | None, numbers: dict[str, int]) -> _Found:
     parts, offset = [(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0, dtype=np.int64))], 0
     for piece in table.read([name], time=time):
-        held = coded(piece.columns[0], category)
+        held, rows = _wanted(piece.columns[0], numbers)
         known = np.array([*(numbers.get(each, -1) for each in held.names), -1], dtype=np.int64)
         keys = known[held.codes]
-        times = np.full(piece.rows, -np.inf) if piece.times is None else piece.times
-        wanted = np.flatnonzero((keys >= 0) & ~np.isnan(times))
-        parts.append((keys[wanted], times[wanted], offset + wanted))
+        times = np.full(len(rows), -np.inf) if piece.times is None else piece.times[rows]
+        fits = (keys >= 0) & ~np.isnan(times)
+        parts.append((keys[fits], times[fits], offset + rows[fits]))
         offset += piece.rows
     return _Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _wanted(ids: Any, numbers: dict[str, int]) -> tuple[Coded, IntArray]:
+    """The ids of some rows, those of all wanted ids among them, and where these rows are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    plain = ids.dictionary_decode() if pa.types.is_dictionary(ids.type) else ids
+    if pa.types.is_integer(plain.type):
+        plain = plain.cast(pa.string())
+    if not (pa.types.is_string(plain.type) or pa.types.is_large_string(plain.type)):
+        return coded(ids, category), np.arange(len(ids), dtype=np.int64)
+    # To spell all of them would take longer than all the rest.
+    mask = pc.is_in(plain, value_set=pa.array(list(numbers), plain.type))
+    return coded(plain.filter(mask), category), np.flatnonzero(truths(mask))
 
 
 def latest_before(keys: IntArray, times: FloatArray, other_keys: IntArray, other_times: FloatArray) -> IntArray:

@@ -25,6 +25,7 @@ ROLES = frozenset({"predictions", "labels"})
 HEAVY = False
 
 VERSIONS = 20  # a model has so many versions judged, the newest ones: a version is a stranger's text
+PART_ROWS = 10_000  # of rows that become columns at once
 BATCH_ROWS = 1000  # a batch is decoded at once, so it is what a check costs in memory
 _decode = msgspec.json.Decoder().decode
 
@@ -221,7 +222,7 @@ class IngestSource:
                     connection, number, version, limit=limit, start=window.start, end=window.end
                 )
                 if rows:
-                    found[version] = decode_events(rows, version, columns)
+                    found[version] = _decoded_in_parts(rows, version, columns)
         return found
 
     def labelled(
@@ -281,6 +282,21 @@ def decode_events(rows: Any, version: str, columns: Sequence[Column]) -> EventBa
         else:
             features[name], invalid[name] = column([_outcome(body, each) for body in bodies], each.kind)
     return EventBatch(version, np.array([row.time for row in rows]), features, absent, invalid)
+
+
+def _decoded_in_parts(rows: Sequence[Any], version: str, columns: Sequence[Column]) -> EventBatch:
+    """As `decode_events`; decoded rows take many times what they take as columns, so few are held at once."""
+    # Which length of a vector is the usual one, only all rows together tell.
+    step = len(rows) if any(each.kind is ColumnKind.VECTOR for each in columns) else PART_ROWS
+    parts = [decode_events(rows[at : at + step], version, columns) for at in range(0, len(rows), step)]
+    if len(parts) == 1:
+        return parts[0]
+    features = {each.name: np.concatenate([part.features[each.name] for part in parts]) for each in columns}
+    absent, invalid = (
+        {name: sum(counts[name] for counts in of_parts) for name in of_parts[0]}
+        for of_parts in ([part.absent for part in parts], [part.invalid for part in parts])
+    )
+    return EventBatch(version, np.concatenate([part.times for part in parts]), features, absent, invalid)
 
 
 def _value(body: Mapping[str, Any], of: Column) -> Any:

@@ -184,7 +184,7 @@ def version_spans(connection: Connection, number: int, start: float, end: float)
 def spread_out_events(
     connection: Connection, number: int, version: str, *, limit: int, start: float, end: float
 ) -> Sequence[Any]:
-    """Rows (seq, time, event_id, body) of at most `limit` events with time in `[start, end)`, one in so many, in order of time."""
+    """Rows (seq, time, event_id, body) of at most `limit` events in `[start, end)`, one in so many, in order of time."""
     held = (
         events.c.model_id == number, events.c.version == version, events.c.time >= start, events.c.time < end
     )  # fmt: skip

@@ -20,7 +20,7 @@ from monitor.profile import (
     profile_column,
     same_bins,
 )
-from monitor.profile.bins import CATEGORIES, CATEGORY_GROUPS, FINE, GROUPS, categorical_bins
+from monitor.profile.bins import CATEGORIES, CATEGORY_GROUPS, FINE, GROUPS, categorical_bins, numeric_bins
 from monitor.profile.frequent import Frequent
 from monitor.records import Column, ColumnKind, NoData
 from tests.profile.columns import KINDS, TIDY, as_coded, batch, categorical, many_valued, numeric, objects
@@ -300,3 +300,8 @@ def test_an_empty_column_of_the_reference_stops_no_other_one() -> None:
     assert set(reference.bins) == {"x"} == set(reference.profiles)
     assert reference.unusable == {"empty": "the reference has no value in this column"}
     assert reference.rows == 2
+
+
+def test_values_too_large_to_be_added_up_have_a_center_all_the_same() -> None:
+    huge = np.sort(np.tile([-1.7e308, 1.7e308], 500))
+    assert np.isfinite(numeric_bins(huge).center)

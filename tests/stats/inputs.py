@@ -54,12 +54,20 @@ def weights_and_verdicts(draw: some.DrawFn) -> tuple[Any, ...]:
 @some.composite
 def quality_counts(draw: some.DrawFn) -> dict[str, int]:
     rows = draw(some.integers(1, 10_000))
-    missing = draw(some.integers(0, rows))
+    missing = draw(some.integers(0, rows - 1))
+    unseen = draw(some.integers(0, rows - missing - 1))
+    newest = draw(some.integers(0, 2_000_000_000))
     return {
         "rows": rows,
         "missing": missing,
         "absent": draw(some.integers(0, missing)),
-        "unseen": draw(some.integers(0, rows - missing)),
+        "unseen": unseen,
+        "outside": draw(some.integers(0, rows - missing - unseen)),
+        "values": draw(some.integers(1, 2)),
+        "copies": draw(some.integers(0, rows - 1)),
+        "usual": draw(some.integers(1, 10_000)),
+        "now": newest + draw(some.integers(-10, 1_000_000)),
+        "newest": newest,
     }
 
 

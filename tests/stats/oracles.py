@@ -211,6 +211,24 @@ ORACLES = {
     ),
     "missing_ratio": Oracle(share("missing"), (given(**CLEAN), given(**CLEAN | {"missing": 5}))),
     "unseen_ratio": Oracle(share("unseen"), (given(**CLEAN), given(**CLEAN | {"unseen": 1}))),
+    "out_of_range_ratio": Oracle(
+        lambda **counts: counts["outside"] / sum((counts["rows"], -counts["missing"], -counts["unseen"])),
+        (given(**CLEAN, outside=0), given(**CLEAN, outside=1), given(**CLEAN | {"missing": 50}, outside=1)),
+    ),
+    "duplicate_ratio": Oracle(
+        lambda **counts: 1 - (counts["rows"] - counts["copies"]) / counts["rows"],
+        (given(**CLEAN, copies=0), given(**CLEAN, copies=2)),
+        (1e-9, 1e-12),
+    ),
+    "constant": Oracle(lambda **counts: 2.0 - counts["values"], (given(**CLEAN, values=2), given(**CLEAN, values=1))),
+    "staleness": Oracle(
+        lambda **counts: float(np.clip(counts["now"] - counts["newest"], 0, None)),
+        (given(rows=1, now=0.0, newest=5.0), given(rows=1, now=7.0, newest=5.0), given(rows=1, now=8.0, newest=5.0)),
+    ),
+    "volume": Oracle(
+        lambda **counts: float(np.divide(counts["rows"], counts["usual"])),
+        (given(rows=48, usual=24), given(rows=24, usual=24), given(rows=0, usual=24)),
+    ),
     "schema": Oracle(
         lambda **counts: 1.0 if counts["absent"] == counts["rows"] else 0.0,
         (given(**CLEAN | {"missing": 99, "absent": 99}), given(**CLEAN | {"missing": 100, "absent": 100})),
@@ -284,6 +302,14 @@ BY_HAND = [
     ("missing_ratio", given(rows=200, missing=180, absent=0, unseen=0), 0.9),
     ("missing_ratio", given(rows=3, missing=3, absent=3, unseen=0), 1.0),
     ("unseen_ratio", given(rows=200, missing=100, absent=0, unseen=3), 0.015),
+    # Of 7 numbers one is out of range
+    ("out_of_range_ratio", given(rows=10, missing=2, unseen=1, outside=1), 1 / 7),
+    # A Sunday of 48 half-hours is there twice in a week of them
+    ("duplicate_ratio", given(rows=384, copies=48), 0.125),
+    ("constant", given(rows=3, missing=1, values=1), 1.0),
+    ("constant", given(rows=3, missing=1, values=2), 0.0),
+    ("staleness", given(now=90_000.0, newest=0.0), 90_000.0),
+    ("volume", given(rows=1, usual=24.0), 1 / 24),
     ("schema", given(rows=7, missing=7, absent=6, unseen=0), 0.0),
     ("schema", given(rows=7, missing=7, absent=7, unseen=0), 1.0),
 ]
