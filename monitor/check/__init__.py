@@ -7,7 +7,7 @@ what is a breach: `monitor.check._verdict` does, for all of them alike.
 from monitor.check._calibrations import Calibrations
 from monitor.check._columns import labelled_columns
 from monitor.check._context import Context, References
-from monitor.check._judge import is_heavy, judge_model, waits_for_labels
+from monitor.check._judge import in_order, is_heavy, judge_model, waits_for_labels
 from monitor.check._together import explained
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Context",
     "References",
     "explained",
+    "in_order",
     "is_heavy",
     "judge_model",
     "labelled_columns",

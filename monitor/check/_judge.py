@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from monitor import registry
 from monitor.check._context import Context, References
-from monitor.check._together import explained, together
+from monitor.check._together import DATA_CHECKS, explained, together
 from monitor.check._verdict import whole
 from monitor.config import Model
 from monitor.records import CheckResult, Verdict, Window
@@ -51,7 +51,12 @@ def judge_model(  # noqa: PLR0913 - what differs between daemon, backtest and co
         app, model, window, source, references, now, matured=matured, known_by=known_by, between=between, states=states
     )
     names = [name for name in model.checks if checks is None or name in checks]
-    return explained([_on_all_windows(context, name) for name in names])
+    return in_order(explained([_on_all_windows(context, name) for name in names]))
+
+
+def in_order(results: Iterable[CheckResult]) -> list[CheckResult]:
+    """Results in the order in which they are recorded: whether data are whole is known before anything follows from them."""
+    return sorted(results, key=lambda result: result.check not in DATA_CHECKS)
 
 
 def is_heavy(check: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from monitor.check._verdict import whole
 from monitor.records import CheckResult, Finding, Verdict
 
+DATA_CHECKS = frozenset({"quality", "skew"})  # what they find broken explains what others find
 Subject = tuple[str | None, str | None, str, str | None]
 _SAYS_SOMETHING = (Verdict.BREACHED, Verdict.OK)
 
@@ -57,7 +58,7 @@ def explained(results: Sequence[CheckResult]) -> list[CheckResult]:
     """The results, where the drift of a feature whose data are broken says so: it is looked into under that name."""
     broken: dict[tuple[str | None, str], str] = {}
     for result in results:
-        if result.check in ("quality", "skew"):
+        if result.check in DATA_CHECKS:
             for finding in result.findings:
                 breached = finding.verdict is Verdict.BREACHED and finding.statistic != "distribution"
                 if breached and finding.feature is not None:

@@ -14,6 +14,7 @@ from monitor.config import Loaded, Model
 from monitor.records import (
     Alert,
     AlertState,
+    CheckResult,
     Finding,
     RetrainingRequest,
     Rule,
@@ -134,7 +135,7 @@ class Retrainings:
         self, connection: Connection, app: str, model: Model, cause: Cause, kept: KeptResult | None, now: float
     ) -> list[Told]:
         history = watch.model_retrainings(connection, app, model.name)
-        refusal = self._refusal(connection, app, model, history, now)
+        refusal = self._refusal(connection, app, model, cause.version, history, now)
         about = f"{cause.rule.name} since {iso(cause.started_at)}"
         if refusal is not None:
             told = Told(app, model.name, "refused", refusal.reason, refusal.guard)
@@ -166,6 +167,7 @@ class Retrainings:
         connection: Connection,
         app: str,
         model: Model,
+        version: str | None,
         history: list[KeptRetraining],
         now: float,
     ) -> Refusal | None:
@@ -177,6 +179,8 @@ class Retrainings:
             store_created=self.store_created,
             ephemeral=self.loaded.config.store.ephemeral,
             options=guards_of(model.retraining.guards),
+            newest=partial(_newest_result, connection, app, model),
+            version=version,
         )
         return first_refusal(context)
 
@@ -314,6 +318,11 @@ class Retrainings:
     def _write(self, connection: Connection, told: Told, now: float, **more: Any) -> None:
         data = {"id": told.key, "state": told.state, "reason": told.reason, "guard": told.guard, **more}
         watch.write_ledger(connection, "retraining", app=told.app, model=told.model, at=now, data=data)
+
+
+def _newest_result(connection: Connection, app: str, model: Model, check: str) -> CheckResult | None:
+    kept = watch.load_result(connection, app, model.name, check) if check in model.checks else None
+    return None if kept is None else kept.result
 
 
 def _unfinished(connection: Connection, app: str, model: str) -> list[KeptRetraining]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor import registry
 from monitor.config import PluginSpec
+from monitor.records import CheckResult
 from monitor.store.watch import KeptRetraining
 
 
@@ -22,6 +23,8 @@ class GuardContext:
         store_created: when the store was made; before that, nothing is remembered.
         ephemeral: whether an empty store is meant to be.
         options: the value of every guard, by name.
+        newest: the newest result of one of the model's checks; None before the first, and where it is not configured.
+        version: the one that a retraining would replace; None where that is not said.
     """
 
     now: float
@@ -30,6 +33,8 @@ class GuardContext:
     store_created: float
     ephemeral: bool
     options: Mapping[str, Any]
+    newest: Callable[[str], CheckResult | None] = lambda _: None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

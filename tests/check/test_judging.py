@@ -373,4 +373,4 @@ def test_predictions_that_cannot_be_read_are_an_error_of_every_check(tmp_path: P
 
 def test_only_the_checks_that_are_named_run(tmp_path: Path) -> None:
     assert set(judged(model(tmp_path, checks={"quality": {}}), MemorySource([batch()]))) == {"quality"}
-    assert set(judged(model(tmp_path), MemorySource([batch()]))) == {"drift", "quality"}
+    assert set(judged(model(tmp_path), MemorySource([batch()]))) == {"drift", "quality", "volume"}

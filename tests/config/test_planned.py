@@ -21,7 +21,6 @@ NOT_YET = {
     "apps[0].probes[2]",
     "apps[0].probes[3]",
     "apps[0].slos",
-    "apps[0].models[0].segments",
     "apps[0].models[0].lineage",
     "apps[0].models[0].retraining.trigger",
     "alerting.receivers[2]",
@@ -52,7 +51,7 @@ def without_what_is_planned(data: Any) -> Any:
     (model,) = app["models"]
     del data["store"]["max_size"], data["metrics"]["bins"], app["slos"]
     app["probes"] = [probe for probe in app["probes"] if probe["type"] == "http"]
-    del model["segments"], model["lineage"]
+    del model["lineage"]
     model["checks"] = {
         name: model["checks"][name] for name in ("drift", "estimation", "fairness", "performance", "quality", "skew")
     }

@@ -10,8 +10,14 @@ from pydantic import RootModel
 
 from monitor import registry
 from monitor.config import PluginSpec
+from monitor.records import Verdict
 from monitor.retrain import GuardContext, first_refusal, guards_of
-from tests.retrain.history import DAY, DEFAULTS, NOW, context, retraining
+from tests.retrain.history import DAY, DEFAULTS, NOW, context, result, retraining
+
+MISSING = "the check quality is breached: missing_ratio of temp is 0.9, expected at most 0.05"
+COPIED = "the check quality is breached: duplicate_ratio is 0.9, expected at most 0.05"
+GONE = "the check skew is breached: schema of temp is 0.9, expected at most 0.05"
+BREACHED, OK, NO_DATA, ERROR = Verdict.BREACHED, Verdict.OK, Verdict.NO_DATA, Verdict.ERROR
 
 CASES = [
     # guard, its value, what it sees, why it refuses (None: it agrees)
@@ -40,6 +46,20 @@ CASES = [
     ("no_history", True, context(store_created=NOW - 60, options={"cooldown": 60.0}), None),
     ("no_history", True, context(store_created=NOW, ephemeral=True), None),
     ("no_history", False, context(store_created=NOW), None),
+    ("data_quality", True, context(), None),
+    ("data_quality", True, context(results=result("quality", ("missing_ratio", "temp", BREACHED))), MISSING),
+    ("data_quality", False, context(results=result("quality", ("missing_ratio", "temp", BREACHED))), None),
+    ("data_quality", True, context(results=result("quality", ("schema", "hum", OK), ("missing_ratio", "temp", BREACHED))), MISSING),
+    ("data_quality", True, context(results=result("quality", ("duplicate_ratio", None, BREACHED))), COPIED),
+    ("data_quality", True, context(results=result("quality", ("missing_ratio", "temp", NO_DATA), ("schema", "temp", ERROR))), None),
+    ("data_quality", True, context(results=result("quality", ("missing_ratio", "temp", BREACHED), version="2")), None),
+    ("data_quality", True, context(results=result("quality", ("missing_ratio", "temp", BREACHED), version="2"), version=None), MISSING),
+    ("data_quality", True, context(results=result("quality", ("missing_ratio", "temp", BREACHED), version=None)), MISSING),
+    ("data_quality", True, context(results=result("quality", ("missing_ratio", "temp", BREACHED), superseded=True)), None),
+    ("data_quality", True, context(results=result("skew", ("schema", "temp", BREACHED))), GONE),
+    ("data_quality", True, context(results=result("skew", ("distribution", "temp", BREACHED))), None),
+    ("data_quality", True, context(results=result("drift", ("psi", "temp", BREACHED))), None),
+    ("data_quality", True, context(results=result("volume", ("volume", None, BREACHED))), None),
 ]  # fmt: skip
 
 
@@ -56,6 +76,7 @@ def test_every_guard_there_is_refuses_in_one_case_and_agrees_in_another() -> Non
 def test_guards_that_are_left_out_have_their_defaults() -> None:
     assert guards_of({}) == {
         "cooldown": DAY,
+        "data_quality": True,
         "min_labels": 500,
         "no_history": True,
         "per_day": 2,
@@ -80,6 +101,7 @@ def test_a_default_is_a_value_that_the_guards_own_options_hold(guard: str) -> No
     [
         (context(), None),
         (context(labels=0), "min_labels"),
+        (context(results=result("quality", ("schema", "temp", BREACHED))), "data_quality"),
         (context(store_created=NOW), "no_history"),
         (context(retraining(NOW - 60)), "cooldown"),
         (context(retraining(NOW - 2 * DAY, "requested")), "single_flight"),
