@@ -181,7 +181,7 @@ RULES: tuple[Rule, ...] = (
         check="concept",
         on="no_data",
         severity=Severity.WARNING,
-        for_seconds=DAY,
+        for_seconds=7 * DAY,
         summary="{model}: too few labels to follow its errors",
         description="{app}: nobody knows if the errors of {model} have changed. Do its labels arrive, and do their ids match?",
     ),

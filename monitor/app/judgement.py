@@ -15,7 +15,16 @@ from sqlalchemy import Connection
 
 from monitor import registry
 from monitor.app.jobs import Results
-from monitor.check import Calibrations, Context, References, explained, is_heavy, judge_model, waits_for_labels
+from monitor.check import (
+    Calibrations,
+    Context,
+    References,
+    explained,
+    in_order,
+    is_heavy,
+    judge_model,
+    waits_for_labels,
+)
 from monitor.child import ChildFailed, in_child
 from monitor.config import Loaded, Model
 from monitor.consequences.exposition import expose_judgement
@@ -115,7 +124,12 @@ def judge_heavily(
     """The checks that read raw rows, of a model whose predictions are pushed; runs in a child process."""
     source = open_events(app, model, directory, data_dir)
     found, failures, missing = known
-    references = References(found.get, directory=directory)
+    with closing(open_for_reading(data_dir)) as store, store.read() as connection:
+        number = events.find_model(connection, app, model.name)
+        assert number is not None  # its references are kept under it
+        # With their stretches, which the daemon leaves in the store.
+        kept = {v: load_reference(connection, number, each.fingerprint, stretches=True) for v, each in found.items()}
+    references = References(lambda version: kept.get(version) or found.get(version), directory=directory)
     references.failures.update(failures)
     references.missing.update(missing)
     return look.judge(app, model, source, references, look.checks)
@@ -201,7 +215,7 @@ class ModelJudgement:
             # It is not told of these references' stretches: it reads rows.
             known = (dict(references.found), references.failures, references.missing)
             judged += self._heavily(look, heavy, known)
-        return explained(judged)
+        return in_order(explained(judged))
 
     def _heavy(self, look: Look) -> list[str]:
         """The checks that a process of its own is for: those that read raw rows, and those of labels where there are many."""

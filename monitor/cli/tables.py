@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from monitor.records import Finding, iso
 
-_HEAD = ("app", "model", "version", "check", "feature", "statistic", "value", "threshold", "verdict", "rows", "reason")
+_HEAD = (
+    "app", "model", "version", "check", "feature", "segment", "statistic", "value", "threshold", "verdict", "rows", "reason"
+)  # fmt: skip
 _RIGHT = {"value", "threshold", "rows"}
 
 
@@ -17,12 +19,12 @@ def findings_table(findings: Sequence[Finding]) -> str:
 
 
 def _block(title: str, findings: Sequence[Finding]) -> str:
-    rows = [tuple(name.upper() for name in _HEAD), *(_row(finding) for finding in findings)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
-    lines = [
-        "  ".join(_cell(name, text, width) for name, text, width in zip(_HEAD, row, widths, strict=True))
-        for row in rows
-    ]
+    found = [dict(zip(_HEAD, _row(finding), strict=True)) for finding in findings]
+    # Most models have no segments.
+    shown = [name for name in _HEAD if name != "segment" or any(row[name] for row in found)]
+    rows = [{name: name.upper() for name in shown}, *found]
+    widths = {name: max(len(row[name]) for row in rows) for name in shown}
+    lines = ["  ".join(_cell(name, row[name], widths[name]) for name in shown) for row in rows]
     return "\n".join([f"window {title}", *(line.rstrip() for line in lines)]) + "\n"
 
 
@@ -38,10 +40,13 @@ def _row(finding: Finding) -> tuple[str, ...]:
         finding.version or "",
         finding.check,
         finding.feature or "",
+        finding.segment or "",
         finding.statistic,
         "" if finding.value is None else f"{finding.value:.6g}",
         "" if finding.threshold is None else f"{finding.threshold:.6g}",
         verdict,
         str(finding.rows),
-        finding.reason + (" (superseded)" if finding.superseded else ""),
+        finding.reason
+        + (" (superseded)" if finding.superseded else "")
+        + (f"; {finding.caution}" if finding.caution else ""),
     )

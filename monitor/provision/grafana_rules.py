@@ -51,15 +51,22 @@ def _rule(rule: Rule, expr: str, evaluator: str, threshold: float, more: dict[st
         "noDataState": "OK",
         "execErrState": "Error",
         "for": duration(rule.for_seconds),
-        "annotations": {"summary": _templated(rule.summary), "description": _templated(rule.description), **more},
+        "annotations": {
+            "summary": _templated(rule, rule.summary),
+            "description": _templated(rule, rule.description),
+            **more,
+        },
         "labels": {"severity": rule.severity.value},
         "isPaused": False,
     }
 
 
-def _templated(text: str) -> str:
+def _templated(rule: Rule, text: str) -> str:
     """`{app}` as Grafana's template. Written without `$`, which Grafana would replace in provisioning files."""
-    return text.replace("{", "{{ .Labels.").replace("}", " }}")
+    text = text.replace("{", "{{ .Labels.").replace("}", " }}")
+    for name in rule.optional:
+        text = text.replace(f" {{{{ .Labels.{name} }}}}", f"{{{{ with .Labels.{name} }}}} {{{{ . }}}}{{{{ end }}}}")
+    return text
 
 
 def _steps(expr: str, evaluator: str, threshold: float) -> list[dict[str, Any]]:

@@ -81,13 +81,15 @@ def _adjust(rule: Rule, override: RuleOverride | None) -> Rule:
     return replace(rule, severity=override.severity or rule.severity, for_seconds=for_seconds)
 
 
-def templated(text: str) -> str:
-    """A rule's text with its `{app}` placeholders as Prometheus and Grafana templates.
+def templated(text: str, optional: frozenset[str] = frozenset()) -> str:
+    """A rule's text with its `{app}` placeholders as Prometheus and Grafana templates; what is optional may leave no trace.
 
-    >>> templated("{app} fails")
-    '{{ $labels.app }} fails'
+    >>> templated("{app} fails {part}", frozenset({"part"}))
+    '{{ $labels.app }} fails{{ with $labels.part }} {{ . }}{{ end }}'
     """
-    return re.sub(r"\{(\w+)\}", r"{{ $labels.\1 }}", text)
+    for name in optional:
+        text = text.replace(f" {{{name}}}", f"{{{{ with $labels.{name} }}}} {{{{ . }}}}{{{{ end }}}}")
+    return re.sub(r"(?<!\{)\{(\w+)\}", r"{{ $labels.\1 }}", text)
 
 
 def build(rules: tuple[Rule, ...] = RULES) -> str:
@@ -121,7 +123,7 @@ def _alert(rule: Rule) -> dict[str, Any]:
 
 
 def _annotations(rule: Rule) -> dict[str, str]:
-    found = {"summary": templated(rule.summary), "description": templated(rule.description)}
+    found = {name: templated(getattr(rule, name), rule.optional) for name in ("summary", "description")}
     if rule.metric in _VALUES:
         found["value"] = _number(_VALUES[rule.metric], promql.subject(rule))
         found["threshold"] = _number(promql.threshold(rule), promql.subject(rule))
