@@ -90,13 +90,13 @@ def _subjects(rule: Rule, result: CheckResult, now: float) -> Iterator[tuple[Ale
         yield _new(rule, labels, now), None, result.verdict.value == rule.on
         return
     for finding in result.findings:
-        about = _labels(rule, finding)
+        about = labels_of(rule, finding)
         if about is not None and not finding.superseded:
             state = {Verdict.BREACHED: True, Verdict.OK: False}.get(finding.verdict)
             yield _new(rule, about, now), finding, state
 
 
-def _labels(rule: Rule, finding: Finding) -> dict[str, str] | None:
+def labels_of(rule: Rule, finding: Finding) -> dict[str, str] | None:
     """The labels of the alert about a finding; None where the finding is about something wider than the rule."""
     if rule.subject not in ("", finding.subject) or rule.statistic not in ("", finding.statistic):
         return None
@@ -131,11 +131,17 @@ def _absent(alert: Alert | None, result: CheckResult) -> bool | ChangeReason | N
     """What it means that a result does not speak of an alert's subject."""
     if alert is None or result.verdict in (Verdict.NO_DATA, Verdict.ERROR):
         return None
-    version = alert.labels.get("version")
-    unjudged = (Verdict.NO_DATA, Verdict.ERROR)
-    if version in result.versions and any(f.version == version and f.verdict in unjudged for f in result.findings):
+    if alert.labels.get("version") in result.versions and any(_may_hide(finding, alert) for finding in result.findings):
         return None
     return ChangeReason.SUBJECT_RETIRED
+
+
+def _may_hide(finding: Finding, alert: Alert) -> bool:
+    """Whether a finding that could not tell is about what an alert is about, or about something wider."""
+    labels = alert.labels
+    about = {"version": finding.version, "feature": finding.feature, "segment": finding.segment}
+    wider = all(value is None or labels.get(name, labels.get("attribute")) == value for name, value in about.items())
+    return wider and finding.verdict in (Verdict.NO_DATA, Verdict.ERROR)
 
 
 def _described(alert: Alert, rule: Rule, finding: Finding | None) -> Alert:

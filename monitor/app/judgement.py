@@ -19,6 +19,7 @@ from monitor.check import (
     Calibrations,
     Context,
     References,
+    Said,
     explained,
     in_order,
     is_heavy,
@@ -52,12 +53,14 @@ class Look:
         windows: the newest one first; the labels of the last have matured.
         checks: which are run.
         states: what each has left.
+        said: what was said of these windows at the look before.
     """
 
     now: float
     windows: Sequence[Window]
     checks: Collection[str]
     states: Mapping[str, str]
+    said: Said
 
     def judge(
         self, app: str, model: Model, source: Any, references: References, checks: Collection[str]
@@ -66,7 +69,7 @@ class Look:
         newest, *between = self.windows
         return judge_model(
             app, model, newest, source, references,
-            now=self.now, matured=self.windows[-1], between=between[:-1], checks=checks, states=self.states,
+            now=self.now, matured=self.windows[-1], between=between[:-1], checks=checks, states=self.states, said=self.said,
         )  # fmt: skip
 
 
@@ -187,7 +190,7 @@ class ModelJudgement:
     def _guarded(self, windows: Sequence[Window], checks: Sequence[str], now: float) -> list[CheckResult]:
         """The results of the checks, or the error that kept all of them from having one."""
         try:
-            return self._judge(Look(now, windows, checks, self._states()))
+            return self._judge(Look(now, windows, checks, *self._kept(windows)))
         except (SourceError, StoreError, ChildFailed, OSError) as error:
             return [self._failed(check, windows[0], str(error)) for check in checks]
         except Exception as error:
@@ -195,9 +198,11 @@ class ModelJudgement:
             log.exception("judgement failed", extra={"app": self.app, "model": self.model.name})
             return [self._failed(check, windows[0], f"{type(error).__name__}: {error}") for check in checks]
 
-    def _states(self) -> dict[str, str]:
+    def _kept(self, windows: Sequence[Window]) -> tuple[dict[str, str], Said]:
+        """What the checks have left, and what was said of these windows, at the look before."""
         with self.results.store.read() as connection:
-            return history.load_states(connection, self.app, self.model.name)
+            states = history.load_states(connection, self.app, self.model.name)
+            return states, history.last_verdicts(connection, self.app, self.model.name, windows)
 
     def _judge(self, look: Look) -> list[CheckResult]:
         if registry.load("source", self.model.predictions.type).HEAVY:

@@ -170,8 +170,9 @@ def _kept(loaded: Loaded, app: str, model: Model, version: str, source: IngestSo
     if found is None:
         return None
     period = getattr(registry.load("source", model.reference.type), "period", None)
-    if period is not None and now < (ends := period(model.reference.options).end):
-        raise NoData(f"the period of the reference is not over before {iso(ends)}")
+    mature = model.labels.mature if model.labels else 0.0
+    if period is not None and now < (ends := period(model.reference.options).end + mature):
+        raise NoData(f"the period of the reference is not over, or its labels have not matured, before {iso(ends)}")
     with source.store.read() as connection:
         number = events.find_model(connection, app, model.name)
         return None if number is None else load_reference(connection, number, found[0], stretches=True)

@@ -23,7 +23,7 @@ from monitor.consequences.recording import Effects, Recorder
 from monitor.metrics import Metrics
 from monitor.records import AlertState, CheckResult, Verdict, Window
 from monitor.store import watch
-from monitor.store.history import load_states
+from monitor.store.history import last_verdicts, load_states
 from monitor.version import VERSION
 from monitor.windows import looked_at
 
@@ -87,9 +87,10 @@ class Replay:
         self._judged_until[history.name] = window.end
         with self._store.write() as connection:
             states = load_states(connection, app, model.name)
+            said = last_verdicts(connection, app, model.name, [window, *earlier])
         judged = judge_model(
             app, model, window, history.source, history.standards.at(now),
-            now=now, matured=earlier[-1] if earlier else window, between=earlier[:-1], known_by=now, states=states,
+            now=now, matured=earlier[-1] if earlier else window, between=earlier[:-1], known_by=now, states=states, said=said,
             checks=[check for check in model.checks if fresh or waits_for_labels(check)],
         )  # fmt: skip
         for result in judged:

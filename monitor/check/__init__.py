@@ -8,12 +8,13 @@ from monitor.check._calibrations import Calibrations
 from monitor.check._columns import labelled_columns
 from monitor.check._context import Context, References
 from monitor.check._judge import in_order, is_heavy, judge_model, waits_for_labels
-from monitor.check._together import explained
+from monitor.check._together import Said, explained
 
 __all__ = [
     "Calibrations",
     "Context",
     "References",
+    "Said",
     "explained",
     "in_order",
     "is_heavy",

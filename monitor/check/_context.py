@@ -9,24 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from monitor import registry
 from monitor.check._calibrations import Calibrations
 from monitor.check._columns import labelled_columns
 from monitor.check._coverage import Coverage, coverage_of
+from monitor.check._versions import by_version, joined_rows
 from monitor.config import Model
 from monitor.profile import Cutter, Profile, Reference, cutter_for, recounted
 from monitor.records import (
     UNVERSIONED,
-    Coded,
     Column,
     EventBatch,
     Finding,
-    FloatArray,
     LabelledBatch,
     NoData,
-    ObjectArray,
     Role,
     Verdict,
     Window,
@@ -170,12 +166,8 @@ class Context:
     def labelled(self) -> Mapping[str, LabelledBatch]:
         """The window's predictions whose label has come, by version."""
         numeric = self.model.is_numeric
-        parts: dict[str, list[LabelledBatch]] = {}
         columns = labelled_columns(self.model)
-        for batch in self.source.labelled(self.window, numeric=numeric, known_by=self.known_by, columns=columns):
-            for version in dict.fromkeys(batch.versions.tolist()):
-                parts.setdefault(version, []).append(batch.take(batch.versions == version))
-        return {version: joined_rows(found) for version, found in parts.items()}
+        return by_version(self.source.labelled(self.window, numeric=numeric, known_by=self.known_by, columns=columns))
 
     @cached_property
     def coverage(self) -> Mapping[str, Coverage]:
@@ -316,21 +308,3 @@ class Context:
         else:
             verdict, reason = Verdict.NO_DATA, self.references.missing.get(version, "no reference is configured")
         return self.finding(check, statistic, verdict, reason, version=version, rows=rows)
-
-
-def joined_rows(batches: Sequence[LabelledBatch]) -> LabelledBatch:
-    """Several batches of labelled rows as one; at least one."""
-    if len(batches) == 1:
-        return batches[0]
-    return LabelledBatch(
-        np.concatenate([batch.times for batch in batches]),
-        np.concatenate([batch.versions for batch in batches]),
-        np.concatenate([batch.predictions for batch in batches]),
-        np.concatenate([batch.labels for batch in batches]),
-        np.concatenate([batch.came for batch in batches]),
-        {name: np.concatenate([_plain(batch.columns[name]) for batch in batches]) for name in batches[0].columns},
-    )
-
-
-def _plain(values: FloatArray | ObjectArray | Coded) -> FloatArray | ObjectArray:
-    return values.spelled() if isinstance(values, Coded) else values

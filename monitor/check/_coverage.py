@@ -51,24 +51,31 @@ class Coverage:
         rows: predictions.
         labelled: of these, with a label.
         segments: by kind of segment and name: labelled rows, and all rows (from a sample, where there are many).
+        sampled: the share of the rows that the sizes of segments are known from.
     """
 
     rows: int
     labelled: int
     segments: Mapping[tuple[str, ...], Mapping[str, tuple[int, int]]]
+    sampled: float = 1.0
 
     def gap(self, columns: tuple[str, ...]) -> Gap | None:
         """How differently the segments of one kind are covered; None where fewer than two have rows enough."""
-        held = {name: pair for name, pair in self.segments.get(columns, {}).items() if pair[1] >= FEWEST_ROWS}
+        fewest = FEWEST_ROWS / self.sampled
+        held = {name: pair for name, pair in self.segments.get(columns, {}).items() if pair[1] >= fewest}
         if len(held) < 2:
             return None
-        names, pairs = list(held), np.array(list(held.values()), dtype=np.float64)
-        part = np.minimum(pairs[:, 0], pairs[:, 1])
-        shares = Shares(tuple(names), part, pairs[:, 1])
-        low, high = int(shares.values.argmin()), int(shares.values.argmax())
-        p_value = same_share(shares) if 0 < part.sum() < pairs[:, 1].sum() else 1.0
-        ends = names[low], names[high], float(shares.values[low]), float(shares.values[high])
-        return Gap(label_selection(shares), p_value, *ends)
+        names, pairs = tuple(held), np.array(list(held.values()), dtype=np.float64)
+        seen = pairs[:, 1] * self.sampled  # what is known of their size, in rows
+        covered = np.minimum(pairs[:, 0] / pairs[:, 1], 1.0)
+        if self.sampled < 1:
+            # A size from a sample may be off by chance: shares are drawn together by three standard errors.
+            usual, error = float(np.minimum(pairs[:, 0].sum() / pairs[:, 1].sum(), 1.0)), 3 / np.sqrt(seen)
+            covered = usual + np.sign(covered - usual) * np.maximum(np.abs(covered - usual) - covered * error, 0.0)
+        shares = Shares(names, covered * seen, seen)
+        low, high = int(covered.argmin()), int(covered.argmax())
+        p_value = same_share(shares) if 0 < shares.part.sum() < seen.sum() else 1.0
+        return Gap(label_selection(shares), p_value, names[low], names[high], float(covered[low]), float(covered[high]))
 
     def selection(self) -> str:
         """In words, which segments labels cover more than others; nothing where they cover all alike."""
@@ -88,15 +95,16 @@ def coverage_of(context: Context) -> dict[str, Coverage]:
     found = {}
     for version, profile in context.profiles.items():
         labelled, sample = context.labelled.get(version), sampled.get(version)
-        segments = {}
+        segments, share = {}, 1.0
+        if sample is not None and len(sample):
+            share = min(len(sample) / max(profile.rows, 1), 1.0)
         for columns in kinds:
             with_label = _counts(*combined(labelled.columns, columns, len(labelled))) if labelled is not None else {}
             everyone = _counts(*combined(sample.features, columns, len(sample))) if sample is not None else {}
-            scale = max(profile.rows / len(sample), 1.0) if sample is not None and len(sample) else 1.0
             segments[columns] = {
-                name: (with_label.get(name, 0), round(rows * scale)) for name, rows in everyone.items()
+                name: (with_label.get(name, 0), round(rows / share)) for name, rows in everyone.items()
             }
-        found[version] = Coverage(profile.rows, 0 if labelled is None else len(labelled), segments)
+        found[version] = Coverage(profile.rows, 0 if labelled is None else len(labelled), segments, share)
     return found
 
 

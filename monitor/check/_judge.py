@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from monitor import registry
 from monitor.check._context import Context, References
-from monitor.check._together import DATA_CHECKS, explained, together
+from monitor.check._together import DATA_CHECKS, Said, explained, together
 from monitor.check._verdict import whole
 from monitor.config import Model
 from monitor.records import CheckResult, Verdict, Window
@@ -31,6 +31,7 @@ def judge_model(  # noqa: PLR0913 - what differs between daemon, backtest and co
     known_by: float = math.inf,
     checks: Collection[str] | None = None,
     states: Mapping[str, str] | None = None,
+    said: Said | None = None,
 ) -> list[CheckResult]:
     """The result of every configured check of a model.
 
@@ -46,12 +47,13 @@ def judge_model(  # noqa: PLR0913 - what differs between daemon, backtest and co
         known_by: labels that came later are not seen.
         checks: only these; None for all.
         states: what each check has left at its last run.
+        said: what was said of these windows at the look before.
     """
     context = Context(
         app, model, window, source, references, now, matured=matured, known_by=known_by, between=between, states=states
     )
     names = [name for name in model.checks if checks is None or name in checks]
-    return in_order(explained([_on_all_windows(context, name) for name in names]))
+    return in_order(explained([_on_all_windows(context, name, said or {}) for name in names]))
 
 
 def in_order(results: Iterable[CheckResult]) -> list[CheckResult]:
@@ -69,11 +71,11 @@ def waits_for_labels(check: str) -> bool:
     return bool(getattr(registry.load("check", check), "WAITS_FOR_LABELS", False))
 
 
-def _on_all_windows(context: Context, check: str) -> CheckResult:
+def _on_all_windows(context: Context, check: str, said: Said) -> CheckResult:
     newest = _result(context, check)
     if not waits_for_labels(check) or not context.revisited:
         return replace(newest, history=newest.findings) if waits_for_labels(check) else newest
-    return together([newest, *(_result(earlier, check) for earlier in context.revisited)])
+    return together([newest, *(_result(earlier, check) for earlier in context.revisited)], said)
 
 
 def _result(context: Context, check: str) -> CheckResult:

@@ -16,14 +16,24 @@ from monitor.source._outcomes import CLASS_SCORE, GROUP
 from monitor.source._values import coded
 from monitor.stats import BinaryOutcomes, ClassOutcomes, NumericOutcomes, Outcomes, RankedOutcomes, decided
 
+STRAYS = 0.05  # of the rows; a class that has no score and is more frequent than that is one that was forgotten
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The rows that one metric is computed on, and their event times, shape (n,); `rows` marks them among the batch's."""
+    """The rows that one metric is computed on.
+
+    Attributes:
+        outcomes: n of them.
+        times: their event times, shape (n,).
+        rows: which of the batch's they are, a mask.
+        caution: which rows had to be left out, and why; None where that are none to speak of.
+    """
 
     outcomes: Outcomes
     times: FloatArray
     rows: Any
+    caution: str | None = None
 
 
 class Rows:
@@ -72,7 +82,7 @@ class Rows:
             ends = np.searchsorted(codes[order], np.arange(len(segments.names) + 1))
             times = [told.times[order[start:end]] for start, end in pairwise(ends)]
             parts = zip(segments.names, outcomes, times, strict=True)
-            self._parts[key] = {name: Told(part, when, None) for name, part, when in parts}
+            self._parts[key] = {name: Told(part, when, None, told.caution) for name, part, when in parts}
         return self._parts[key]
 
 
@@ -134,7 +144,8 @@ def _binary(model: Model, batch: LabelledBatch, rows: Any, decision: float | Non
     label, said = batch.labels[rows], batch.predictions[rows]
     if len(label) and model.positive not in {*label.tolist(), *said.tolist()}:
         classes = sorted({*map(str, label.tolist()), *map(str, said.tolist())})
-        if len(classes) > 1 or classes not in (["0"], ["1"]):
+        # Of a positive class that was named, the only other one there is must be the negative one.
+        if len(classes) > 1 or (model.positive == "1" and classes != ["0"]):
             raise NoData(f"expected the positive class {model.positive!r} (positive), got {', '.join(classes[:5])}")
     usable = None if held is None or not np.isfinite(held[rows]).all() else held[rows]
     predicted = said == model.positive if decision is None or usable is None else decided(usable, decision)
@@ -154,13 +165,22 @@ def _multiclass(batch: LabelledBatch, rows: Any, *, scored: bool) -> Told:
         rows = rows & np.isfinite(np.stack(list(scores.values()))).all(axis=0)
     label, said = batch.labels[rows], batch.predictions[rows]
     classes = sorted({*label.tolist(), *said.tolist()} | (set(scores) if scored else set()))
+    caution = None
     if scored and (unscored := set(classes) - set(scores)):
-        raise NoData(
-            f"expected a score for every class (columns.score), got none for {', '.join(sorted(unscored)[:5])}"
-        )
+        names = ", ".join(sorted(unscored)[:5])
+        strays = np.fromiter((each in unscored for each in label.tolist()), bool, len(label))
+        strays |= np.fromiter((each in unscored for each in said.tolist()), bool, len(said))
+        if strays.mean() > STRAYS:
+            raise NoData(f"expected a score for every class (columns.score), got none for {names}")
+        caution = f"without the {int(strays.sum())} rows of {names}, for which there is no score (columns.score)"
+        rows = np.flatnonzero(rows)[~strays] if rows.dtype == bool else rows[~strays]
+        mask = np.zeros(len(batch), dtype=bool)
+        mask[rows] = True
+        rows, classes = mask, sorted(scores)
+        label, said = batch.labels[rows], batch.predictions[rows]
     table = np.stack([scores[name][rows] for name in classes], axis=1) if scored and classes else None
     outcomes = ClassOutcomes(_codes(label, classes), _codes(said, classes), classes, table)
-    return Told(outcomes, batch.times[rows], rows)
+    return Told(outcomes, batch.times[rows], rows, caution)
 
 
 def _codes(names: ObjectArray, classes: Sequence[str]) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,16 @@ def combined(held: Mapping[str, Any], columns: tuple[str, ...], rows: int) -> tu
         there, places = np.unique(pairs, return_inverse=True)
         without = int(there[0] < 0) if len(there) else 0
         both = [divmod(int(pair), max(len(found), 1)) for pair in there[without:]]
-        names = [",".join(filter(None, (names[first], f"{column}={found[second]}"))) for first, second in both]
+        shown = [_quoted(name) for name in found]
+        names = [",".join(filter(None, (names[first], f"{column}={shown[second]}"))) for first, second in both]
         codes = places.astype(np.int64) - without
     return names, codes
+
+
+def _quoted(value: str) -> str:
+    """A value as it stands in a segment's name: where it holds what parts names, in quotes, so that no two share a name.
+
+    >>> _quoted("north"), _quoted("1,b=2")
+    ('north', '"1,b=2"')
+    """
+    return json.dumps(value, ensure_ascii=False) if set(value) & set(',="\n') else value

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from monitor.check._verdict import whole
-from monitor.records import CheckResult, Finding, Verdict
+from monitor.records import CheckResult, Finding, Verdict, Window
 
 DATA_CHECKS = frozenset({"quality", "skew"})  # what they find broken explains what others find
 Subject = tuple[str | None, str | None, str, str | None]
+Said = Mapping[tuple[str, Window, Subject], Verdict]
 _SAYS_SOMETHING = (Verdict.BREACHED, Verdict.OK)
 
 
-def together(results: Sequence[CheckResult]) -> CheckResult:
+def together(results: Sequence[CheckResult], said: Said) -> CheckResult:
     """The results of one check on several windows as one; the newest window's comes first.
 
-    Of each subject the newest breach is told, whichever window it was found in: labels that came late may show it in one that
-    looked fine. Where there is none, the newest finding that says something is told. Older windows are heard of the versions
-    in use now. All that was found is in `history`.
+    Of each subject the newest finding that says something is told. But a breach that is **news** comes before it: labels that
+    came late have shown in an older window what the look before at that window did not. A breach that was told already is not
+    told again because its window is looked at once more. Older windows are heard of the versions in use now. All that was
+    found is in `history`.
+
+    Args:
+        results: the newest window's, then those of older ones, the newer first.
+        said: the verdict at the look before, by check, window and subject.
     """
     newest = results[0]
     found: dict[Subject, list[Finding]] = {}
     for result in results:
         for finding in result.findings:
             if result is newest or not newest.versions or finding.version in (None, *newest.versions):
-                found.setdefault(_subject(finding), []).append(finding)
-    findings = tuple(_telling(of_one) for of_one in found.values())
+                found.setdefault(subject_of(finding), []).append(finding)
+    findings = tuple(_telling(of_one, said) for of_one in found.values())
     verdict, reason = whole(findings)
     judged = [finding.window for finding in findings if finding.verdict in _SAYS_SOMETHING]
     window = max(judged, key=lambda window: window.end, default=newest.window)
@@ -42,16 +48,18 @@ def together(results: Sequence[CheckResult]) -> CheckResult:
     )  # fmt: skip
 
 
-def _subject(finding: Finding) -> Subject:
+def subject_of(finding: Finding) -> Subject:
+    """What a finding is about, within its check."""
     return finding.version, finding.feature, finding.statistic, finding.segment
 
 
-def _telling(findings: Sequence[Finding]) -> Finding:
-    for verdicts in ((Verdict.BREACHED,), _SAYS_SOMETHING):
-        for finding in findings:
-            if finding.verdict in verdicts and not (finding.superseded and finding is not findings[0]):
-                return finding
-    return findings[0]
+def _telling(findings: Sequence[Finding], said: Said) -> Finding:
+    heard = [finding for finding in findings if finding is findings[0] or not finding.superseded]
+    for finding in heard:
+        before = said.get((finding.check, finding.window, subject_of(finding)))
+        if finding.verdict is Verdict.BREACHED and (finding is findings[0] or before in (Verdict.OK, Verdict.NO_DATA)):
+            return finding
+    return next((finding for finding in heard if finding.verdict in _SAYS_SOMETHING), findings[0])
 
 
 def explained(results: Sequence[CheckResult]) -> list[CheckResult]:

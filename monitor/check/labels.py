@@ -12,9 +12,10 @@ from monitor.check._context import Context
 from monitor.check._coverage import LEVEL, Coverage
 from monitor.check._statistics import statistic
 from monitor.check._verdict import measured, verdict_of
+from monitor.check._versions import by_version
 from monitor.options import Duration, Ratio
 from monitor.options import Options as _Options
-from monitor.records import Finding, LabelledBatch, NoData, Verdict
+from monitor.records import Finding, LabelledBatch, NoData, Verdict, Window
 
 CHECK = "labels"
 WAITS_FOR_LABELS = True
@@ -33,10 +34,11 @@ def judge(context: Context, options: Options) -> Iterator[Finding]:
     """Coverage and lag of each version once the window's labels have matured, and at any time which kinds of rows they cover."""
     if not context.profiles:
         yield context.finding(CHECK, "label_coverage", Verdict.NO_DATA, "no predictions in the window")
+    late = {} if context.is_provisional else _earlier(context)
     for version in context.profiles:
         found = context.coverage[version]
         yield _coverage(context, options, version, found)
-        yield _lag(context, options, version, context.labelled.get(version))
+        yield _lag(context, options, version, late.get(version))
         for columns in context.model.segment_columns():
             yield _selection(context, options, version, columns, found)
 
@@ -58,6 +60,17 @@ def _coverage(context: Context, options: Options, version: str, found: Coverage)
     value = measured(statistic("label_coverage"), found.labelled, found.rows)
     verdict, reason_text = verdict_of(statistic("label_coverage"), value, options.coverage)
     return context.finding(CHECK, "label_coverage", verdict, reason_text, value=value, **about)
+
+
+def _earlier(context: Context) -> dict[str, LabelledBatch]:
+    """The labelled rows of the stretch that ended as much earlier as labels take to mature, by version.
+
+    Of rows that have only just matured, the labels that take longer cannot have come yet.
+    """
+    mature = context.model.labels.mature if context.model.labels else 0.0
+    window = Window(context.window.start - mature, context.window.end - mature)
+    found = context.source.labelled(window, numeric=context.model.is_numeric, known_by=context.known_by)
+    return by_version(found)
 
 
 def _lag(context: Context, options: Options, version: str, labelled: LabelledBatch | None) -> Finding:

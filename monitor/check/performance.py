@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from monitor.calibrate.losses import Baseline
@@ -29,6 +30,7 @@ from monitor.options import Options as _Options
 from monitor.records import Column, Finding, NoData, Statistic, Verdict
 from monitor.source import SourceError
 from monitor.source._outcomes import group_columns
+from monitor.stats import RankedOutcomes
 from monitor.windows import look_ages, window_seconds
 
 CHECK = "performance"
@@ -182,13 +184,23 @@ class _Judgement:
         """Of the whole first, then of every segment."""
         for metric in self.metrics:
             yield self._finding(metric, None, self._whole)
+        heard: set[str | None] = {None}
         for segments in self.segments:
+            heard.update(segments.names)
             self.context.omit(CHECK, segments.omitted)
             for segment in segments.names:
                 for metric in self.metrics:
                     yield self._finding(
                         metric, segment, lambda m, s=segments, n=segment: self._rows().parts(m.statistic, s)[n]  # type: ignore[misc]
                     )  # fmt: skip
+
+        # A segment of which no labelled row has come is not well because nobody speaks of it.
+        for known in self.known:
+            for metric in self.metrics if known not in heard else ():
+                yield self._finding(metric, known, self._nothing)
+
+    def _nothing(self, _: Metric) -> Told:
+        raise NoData(f"expected at least {self.options.min_labels} labelled rows, got 0")
 
     def _rows(self) -> Rows:
         if self.rows is None:
@@ -206,13 +218,23 @@ class _Judgement:
             "version": self.version, "segment": segment, "threshold": fixed, "rows": 0,
             "provisional": context.is_provisional, "caution": context.selection.get(self.version),
         }  # fmt: skip
+        floor = options.material.get(metric.name) or default_floor(metric.statistic)
         if isinstance(known, Baseline):
             about |= {"baseline": known.value, "reference_rows": known.rows}
+            if fixed is None:
+                # So it is seen that there is something to judge, also where nothing can be told.
+                material = floor.loss(known.value)
+                about |= {"threshold": metric.beyond(known.value, material), "material": material}
         try:
-            outcomes = tell(metric).outcomes
+            told = tell(metric)
+            outcomes = told.outcomes
             rows = about["rows"] = len(outcomes)
-            if rows < options.min_labels:
-                raise NoData(f"expected at least {options.min_labels} labelled rows, got {rows}")
+            about["caution"] = "; ".join(filter(None, (about["caution"], told.caution))) or None
+            units, what = rows, "labelled rows"
+            if isinstance(outcomes, RankedOutcomes):
+                units, what = len(np.unique(outcomes.lists)), "lists"
+            if units < options.min_labels:
+                raise NoData(f"expected at least {options.min_labels} {what}, got {units}")
             value = metric.value(outcomes)
         except NoData as reason:
             return context.finding(CHECK, metric.name, Verdict.NO_DATA, str(reason), **about)
@@ -225,8 +247,7 @@ class _Judgement:
             return context.finding(CHECK, metric.name, verdict, reason_text, calibration="fixed", **about)
         if not isinstance(known, Baseline):
             return context.finding(CHECK, metric.name, Verdict.NO_DATA, f"nothing to compare with: {known}", **about)
-        level, floor = self.levels[segment is not None], options.material.get(metric.name)
-        floor = floor or default_floor(metric.statistic)
+        level = self.levels[segment is not None]
         verdict, reason_text, keys = by_two_keys(metric, known, value, rows, level=level, floor=floor)
         how = f"influence_{known.how}"
         return context.finding(CHECK, metric.name, verdict, reason_text, calibration=how, **about | keys)

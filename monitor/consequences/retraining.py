@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from monitor.alert.lifecycle import labels_of
 from monitor.config import Loaded, Model
 from monitor.records import (
-    Alert,
     AlertState,
     CheckResult,
     Finding,
@@ -24,7 +24,7 @@ from monitor.records import (
     instant,
     iso,
 )
-from monitor.retrain import GuardContext, Refusal, first_refusal, guards_of, is_breached, judge_outcome
+from monitor.retrain import GuardContext, Refusal, breached_until, first_refusal, guards_of, judge_outcome
 from monitor.store import events, watch
 from monitor.store.watch import KeptResult, KeptRetraining
 from monitor.windows import window_seconds
@@ -106,12 +106,12 @@ class Retrainings:
         # The version that made the newest predictions is the one a retraining would replace.
         newest = result.versions[0] if result.versions else None
         firing = [alert for alert in firing if alert.labels.get("version", newest) == newest]
-        lasting = {
-            (finding.version, finding.feature, finding.statistic)
-            for finding in result.findings
-            if kept.streak_of(finding) >= model.retraining.evidence.windows
-        }
-        firing = [alert for alert in firing if _subject(alert) in lasting]
+        lasting = [f for f in result.findings if kept.streak_of(f) >= model.retraining.evidence.windows]
+        firing = [
+            alert
+            for alert in firing
+            if any(labels_of(self.rules[alert.name], finding) == dict(alert.labels) for finding in lasting)
+        ]
         if not firing:
             return []
         first = min(firing, key=lambda alert: alert.started_at or now)
@@ -210,7 +210,10 @@ class Retrainings:
         result = kept.result if kept else None
         findings = result.findings if result else ()
         evidence = tuple(f for f in findings if f.verdict is Verdict.BREACHED and not f.superseded)
-        window = result.window if result else None
+        # The window that the evidence is of: labels that came late may have shown it in an older one.
+        window = max(
+            (finding.window for finding in evidence), key=lambda w: w.end, default=result.window if result else None
+        )
         rows = str(result.rows) if result else ""
         return RetrainingRequest(
             key=key,
@@ -277,8 +280,9 @@ class Retrainings:
             if row.state != "deployed":
                 continue
             judged = row
-            if is_breached(row, result) and result.window.end > row.breached_until:
-                judged = replace(row, breaches=row.breaches + 1, breached_until=result.window.end)
+            until = breached_until(row, result)
+            if until > row.breached_until:
+                judged = replace(row, breaches=row.breaches + 1, breached_until=until)
                 counted = {"breaches": judged.breaches, "breached_until": judged.breached_until}
                 watch.change_retraining(connection, row.key, **counted)
             step = judge_outcome(judged, result, windows=model.retraining.evidence.windows)
@@ -329,12 +333,6 @@ def _unfinished(connection: Connection, app: str, model: str) -> list[KeptRetrai
     """The retrainings of a model whose end is not known yet, the newest first."""
     rows = [row for row in watch.unfinished_retrainings(connection) if (row.app, row.model) == (app, model)]
     return sorted(rows, key=lambda row: -row.requested)
-
-
-def _subject(alert: Alert) -> tuple[str | None, str | None, str | None]:
-    """What a finding must be about to be this alert's: version, feature and statistic."""
-    labels = alert.labels
-    return labels.get("version"), labels.get("feature"), labels.get("statistic") or labels.get("metric")
 
 
 def _numbers(finding: Finding) -> dict[str, Any]:

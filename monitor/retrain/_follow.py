@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from monitor.records import CheckResult, Verdict
+from monitor.records import CheckResult, Finding, Verdict
 from monitor.store.watch import KeptRetraining
 
 
@@ -31,14 +32,21 @@ def judge_outcome(row: KeptRetraining, result: CheckResult, *, windows: int) -> 
         if is_replaced(row, result):
             return Step("not_recovered", f"version {row.new_version} is no longer in use")
         return None
-    if is_breached(row, result):
+    if breached_until(row, result) > -math.inf:
         if row.breaches >= windows:
             return Step("not_recovered", f"{row.cause} is still breached by version {row.new_version}")
         return None
     about = [finding for finding in result.findings if finding.version == row.new_version]
-    if about and all(finding.verdict is Verdict.OK for finding in about):
+    telling = [finding for finding in about if not _never_told(finding)]
+    if telling and all(finding.verdict is Verdict.OK for finding in telling):
         return Step("recovered", f"{row.cause} is ok again with version {row.new_version}")
     return None
+
+
+def _never_told(finding: Finding) -> bool:
+    """A segment of few rows, or a value with nothing to compare it with, speaks neither for a version nor against it."""
+    unknown = finding.segment is not None or finding.value is not None
+    return finding.verdict is Verdict.NO_DATA and unknown
 
 
 def is_replaced(row: KeptRetraining, result: CheckResult) -> bool:
@@ -49,7 +57,9 @@ def is_replaced(row: KeptRetraining, result: CheckResult) -> bool:
     return seen_before or result.window.start >= row.deployed
 
 
-def is_breached(row: KeptRetraining, result: CheckResult) -> bool:
-    """Whether a result of the check that was the cause finds the new version breached."""
-    breached = [finding for finding in result.findings if finding.verdict is Verdict.BREACHED]
-    return result.check == row.cause and any(finding.version == row.new_version for finding in breached)
+def breached_until(row: KeptRetraining, result: CheckResult) -> float:
+    """The end of the newest window in which the check that was the cause finds the new version breached; -inf for none."""
+    breached = [f for f in result.findings if f.verdict is Verdict.BREACHED and f.version == row.new_version]
+    return (
+        max((finding.window.end for finding in breached), default=-math.inf) if result.check == row.cause else -math.inf
+    )

@@ -18,19 +18,33 @@ Classified = BinaryOutcomes | ClassOutcomes
 Average = Literal["macro", "micro", "weighted"]
 
 POSITIVE = 1  # its place among two classes
+MOST_CLASSES = 1000  # a table of all pairs of them takes 8 MB
 
 
 def confusion(outcomes: Classified) -> IntArray:
     """Rows by true (first axis) and predicted class, shape (k, k); of two, the negative class comes first.
 
     Raises:
-        NoData: there is no row.
+        NoData: there is no row, or there are so many classes that these are no classes.
     """
     if not len(outcomes):
         raise NoData("no labelled rows")
+    if not isinstance(outcomes, BinaryOutcomes) and len(outcomes.classes) > MOST_CLASSES:
+        raise NoData(f"expected at most {MOST_CLASSES} classes, got {len(outcomes.classes)}: are these ids?")
     if isinstance(outcomes, BinaryOutcomes):
         return np.array(outcomes.counts, dtype=np.int64).reshape(2, 2)
     return outcomes.confusion
+
+
+def share_right(outcomes: Classified) -> float:
+    """Share of rows whose predicted class is the true one; also of so many classes that no table of all pairs is made.
+
+    Raises:
+        NoData: there is no row.
+    """
+    if isinstance(outcomes, ClassOutcomes) and len(outcomes) and len(outcomes.classes) > MOST_CLASSES:
+        return float(np.mean(outcomes.label == outcomes.predicted))
+    return float(np.trace(confusion(outcomes))) / len(outcomes)
 
 
 def by_row(outcomes: Classified, table: FloatArray) -> FloatArray:

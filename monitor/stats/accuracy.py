@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from monitor.records import Direction, FloatArray, Statistic
-from monitor.stats._classes import Classified, confusion
+from monitor.stats._classes import Classified, share_right
 
 
 def accuracy(outcomes: Classified) -> float:
@@ -21,7 +19,7 @@ def accuracy(outcomes: Classified) -> float:
     >>> accuracy(BinaryOutcomes(np.array([True, False]), np.array([True, True])))
     0.5
     """
-    return float(np.trace(confusion(outcomes))) / len(outcomes)
+    return share_right(outcomes)
 
 
 def influence(outcomes: Classified, value: float) -> FloatArray:

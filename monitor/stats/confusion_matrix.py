@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from monitor.records import Direction, FloatArray, Statistic
-from monitor.stats._classes import Classified, confusion
+from monitor.stats._classes import Classified, share_right
 
 
 def confusion_matrix(outcomes: Classified) -> float:
@@ -20,8 +18,7 @@ def confusion_matrix(outcomes: Classified) -> float:
     >>> confusion_matrix(BinaryOutcomes(np.array([True, False, True, True]), np.array([True, True, True, True])))
     0.25
     """
-    rows = confusion(outcomes)
-    return float(rows.sum() - np.trace(rows)) / len(outcomes)
+    return 1 - share_right(outcomes)
 
 
 def influence(outcomes: Classified, value: float) -> FloatArray:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from monitor.records import CheckResult, Finding, iso
+from monitor.records import CheckResult, Finding, Verdict, Window, iso
 from monitor.store.schema import states, verdicts
+
+Subject = tuple[str | None, str | None, str, str | None]
 
 
 def load_states(connection: Connection, app: str, model: str) -> dict[str, str]:
@@ -51,6 +54,21 @@ def _keep_verdicts(connection: Connection, result: CheckResult, model: str, now:
             fresh.append({**about, **dict(zip(names, key, strict=True))})
     if fresh:
         connection.execute(insert(verdicts), fresh)
+
+
+def last_verdicts(
+    connection: Connection, app: str, model: str, windows: Sequence[Window]
+) -> dict[tuple[str, Window, Subject], Verdict]:
+    """What was said last of some windows, by check, window and subject (version, feature, statistic, segment)."""
+    of_model = (verdicts.c.app == app, verdicts.c.model == model)
+    ends = [window.end for window in windows]
+    query = select(verdicts).where(*of_model, verdicts.c.window_end.in_(ends)).order_by(verdicts.c.seq)
+    found = {}
+    for row in connection.execute(query):
+        about, window = json.loads(row.subject), Window(row.window_start, row.window_end)
+        subject = about["version"], about["feature"], about["statistic"], about["segment"]
+        found[row.check, window, subject] = Verdict(json.loads(row.said)["verdict"])
+    return found
 
 
 def _subject(finding: Finding) -> str:

@@ -29,21 +29,28 @@ from monitor.store.schema import alerts, checks, ledger, marks, outbox, retraini
 
 @dataclass(frozen=True, slots=True)
 class KeptResult:
-    """The newest result of a check; `streaks` counts, by subject, the windows in a row that were breached."""
+    """The newest result of a check.
+
+    Attributes:
+        result: as it was concluded.
+        at: when, in Unix seconds.
+        last_success: when it last came to ok or breached.
+        streaks: by subject, the windows in a row that were breached, and the end of the last of them.
+    """
 
     result: CheckResult
     at: float
     last_success: float | None
-    streaks: Mapping[str, int]
+    streaks: Mapping[str, tuple[int, float]]
 
     @property
     def streak(self) -> int:
         """The longest of the streaks."""
-        return max(self.streaks.values(), default=0)
+        return max((windows for windows, _ in self.streaks.values()), default=0)
 
     def streak_of(self, finding: Finding) -> int:
         """How many windows in a row the subject of a finding has been breached."""
-        return self.streaks.get(_subject(finding), 0)
+        return self.streaks.get(_subject(finding), (0, 0.0))[0]
 
 
 def save_result(connection: Connection, result: CheckResult, *, now: float) -> KeptResult:
@@ -72,17 +79,21 @@ def _subject(finding: Finding) -> str:
     return "|".join((*about, finding.segment) if finding.segment else about)
 
 
-def _streaks(before: KeptResult | None, result: CheckResult) -> dict[str, int]:
-    """What is breached again in a later window counts one more; what is ok counts none; what is unknown stays."""
+def _streaks(before: KeptResult | None, result: CheckResult) -> dict[str, tuple[int, float]]:
+    """What is breached again in the next window counts one more; what is ok counts none; what is unknown stays.
+
+    The next window is one that begins before the last one's end, or with it: windows far apart are not in a row.
+    """
     old = dict(before.streaks) if before else {}
-    ends = {_subject(finding): finding.window.end for finding in before.result.findings} if before else {}
     # No result at all (no data, an error) changes nothing; otherwise what is no longer spoken of is over.
     fresh = {} if result.verdict in (Verdict.OK, Verdict.BREACHED) else dict(old)
     for finding in result.findings:
-        subject = _subject(finding)
+        subject, window = _subject(finding), finding.window
         if finding.verdict is Verdict.BREACHED:
-            moved_on = finding.window.end > ends.get(subject, -math.inf)
-            fresh[subject] = old.get(subject, 0) + (1 if moved_on or subject not in old else 0)
+            windows, end = old.get(subject, (0, -math.inf))
+            if window.end > end:
+                windows = windows + 1 if window.start <= end else 1
+            fresh[subject] = windows, max(window.end, end)
         elif finding.verdict is not Verdict.OK and subject in old:
             fresh[subject] = old[subject]
     return fresh
@@ -112,7 +123,12 @@ def all_results(connection: Connection) -> list[KeptResult]:
 
 
 def _kept(row: Any) -> KeptResult:
-    result, streaks = _result_from_json(json.loads(row.result)), json.loads(row.streaks)
+    result = _result_from_json(json.loads(row.result))
+    # A store of before counted windows only.
+    streaks = {
+        subject: tuple(said) if isinstance(said, list) else (said, result.window.end)
+        for subject, said in json.loads(row.streaks).items()
+    }
     return KeptResult(result, row.at, row.last_success, streaks)
 
 

@@ -22,7 +22,13 @@ MONTHS = 3
 
 
 def replayed(
-    folder: Path, wrong: Callable[[pd.DataFrame], np.ndarray], late: Callable[[pd.DataFrame], np.ndarray]
+    folder: Path,
+    wrong: Callable[[pd.DataFrame], np.ndarray],
+    late: Callable[[pd.DataFrame], np.ndarray],
+    *,
+    windows: dict[str, str] | None = None,
+    mature: str = "9d",
+    min_labels: int = 50,
 ) -> Outcome:
     """Months of forty predictions a day, judged by the calendar: which are wrong, and how many days their labels take."""
     number = 90 * 40
@@ -40,9 +46,9 @@ def replayed(
     model = {
         "name": "demand", "task": "binary",
         "predictions": {"type": "files", "path": "rows.parquet"},
-        "labels": {"type": "files", "path": "labels.parquet", "mature": "9d"},
-        "windows": {"calendar": "month", "lateness": "1h"},
-        "checks": {"performance": {"metrics": ["accuracy"], "thresholds": {"accuracy": 0.8}, "min_labels": 50}},
+        "labels": {"type": "files", "path": "labels.parquet", "mature": mature},
+        "windows": windows or {"calendar": "month", "lateness": "1h"},
+        "checks": {"performance": {"metrics": ["accuracy"], "thresholds": {"accuracy": 0.8}, "min_labels": min_labels}},
     }  # fmt: skip
     path = folder / "anchorwatch.yml"
     path.write_text(yaml.safe_dump({"apps": [{"name": "shop", "models": [model]}]}))
@@ -84,7 +90,7 @@ def test_a_late_label_opens_an_alert(tmp_path: Path) -> None:
 
     outcome = replayed(tmp_path, bad, lambda rows: np.where(bad(rows), 8.0, 0.01))
     assert [each.verdict for each in of_month(outcome, 2)] == [Verdict.OK, Verdict.OK, Verdict.BREACHED]
-    assert alerts(outcome) == [("ModelPerformanceDegraded", "2026-03-10T00:00:00Z", "2026-04-10T00:00:00Z")]
+    assert alerts(outcome) == [("ModelPerformanceDegraded", "2026-03-10T00:00:00Z", "2026-04-01T01:00:00Z")]
 
 
 def test_a_late_label_closes_an_alert(tmp_path: Path) -> None:
@@ -102,6 +108,15 @@ def test_a_late_label_closes_an_alert(tmp_path: Path) -> None:
     # What has not changed since the look before is not told again.
     assert [each.verdict for each in of_month(outcome, 2)] == [Verdict.BREACHED, Verdict.OK]
     assert alerts(outcome) == [("ModelPerformanceDegraded", "2026-03-01T01:00:00Z", "2026-03-10T00:00:00Z")]
+
+
+def test_a_bad_day_whose_labels_are_prompt_alerts_once_though_its_window_is_looked_at_again(tmp_path: Path) -> None:
+    def bad(rows: pd.DataFrame) -> np.ndarray:
+        return ((rows.timestamp.dt.month == 1) & rows.timestamp.dt.day.isin([10, 11])).to_numpy()
+
+    outcome = replayed(tmp_path, bad, lambda rows: np.full(len(rows), 0.01), windows={"size": "1d", "lateness": "1h"},
+                       mature="30d", min_labels=20)  # fmt: skip
+    assert alerts(outcome) == [("ModelPerformanceDegraded", "2026-01-11T01:00:00Z", "2026-01-13T01:00:00Z")]
 
 
 def test_findings_that_are_revised_are_json_as_all_others(tmp_path: Path) -> None:

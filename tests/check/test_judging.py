@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monitor.check import References, judge_model
 from monitor.profile import Reference
 from monitor.records import Verdict, Window
 from monitor.source import SourceError
 from tests.check.judging import (
     DAY,
     HOUR,
+    NOW,
     SEASON,
     TEMP,
     WINDOW,
@@ -295,7 +297,7 @@ def with_labels(*counts: int, wrong: float = 0.0) -> MemorySource:
     ("labels", "wrong", "window", "verdict"),
     [
         ((3, 9), 0.0, WINDOW, OK),  # enough of them: the newest window is judged
-        ((3, 9), 5.0, EARLIER, BREACHED),  # late labels have shown what the newest window does not
+        ((3, 9), 5.0, WINDOW, OK),  # that the earlier one is breached was told when it was the newest
         ((2, 3), 0.0, EARLIER, OK),
         ((0, 3), 5.0, EARLIER, BREACHED),
         ((2, 2), 5.0, WINDOW, NO_DATA),  # the earlier one says no more
@@ -311,6 +313,24 @@ def test_what_waits_for_labels_is_judged_on_the_matured_window_if_that_says_more
     assert (performance.window, performance.verdict) == (window, verdict)
     assert {(each.window, each.provisional) for each in performance.findings} == {(window, window == WINDOW)}
     assert results["drift"].window == WINDOW
+
+
+@pytest.mark.parametrize(
+    ("before", "window", "verdict"), [(OK, EARLIER, BREACHED), (NO_DATA, EARLIER, BREACHED), (BREACHED, WINDOW, OK)]
+)
+def test_a_breach_that_late_labels_have_shown_is_told_once(
+    tmp_path: Path, before: Verdict, window: Window, verdict: Verdict
+) -> None:
+    """Of a window that was not breached at the look before, it is news; of one that was, the newest window counts."""
+    watched = model(tmp_path, checks=THREE, labels={"type": "ingest", "mature": "3d"})
+    said = {("performance", EARLIER, ("1", None, "mae", None)): before}
+    source = with_labels(3, 9, wrong=5.0)
+    results = judge_model(
+        "shop", watched, WINDOW, source, References(lambda _: reference()), now=NOW, matured=EARLIER, said=said
+    )
+    [performance] = [each for each in results if each.check == "performance"]
+    assert (performance.window, performance.verdict) == (window, verdict)
+    assert {each.window for each in performance.history} == {WINDOW, EARLIER}
 
 
 def test_a_matured_window_that_knows_nothing_of_the_version_in_use_says_nothing_of_it(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from monitor.records import CheckResult, Finding, Verdict, Window
-from monitor.retrain import Step, is_breached, judge_outcome
+from monitor.retrain import Step, breached_until, judge_outcome
 from tests.retrain.history import NOW, retraining
 
 OK, BREACHED, NO_DATA, ERROR = Verdict.OK, Verdict.BREACHED, Verdict.NO_DATA, Verdict.ERROR
@@ -91,4 +92,6 @@ def test_before_a_new_version_is_known_nothing_is_said() -> None:
 def test_only_a_breach_of_the_new_version_by_the_check_that_was_the_cause_counts(
     result: CheckResult, breached: bool
 ) -> None:
-    assert is_breached(retraining(state="deployed", new_version="2"), result) is breached
+    until = breached_until(retraining(state="deployed", new_version="2"), result)
+    assert (until == result.window.end) is breached
+    assert (until == -math.inf) is not breached
