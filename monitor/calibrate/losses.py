@@ -19,6 +19,7 @@ from monitor.calibrate.tails import crossing
 from monitor.records import FloatArray, IntArray
 
 KEPT = 128  # so many of the largest influences on either side are kept one by one
+UNSEEN_FAILURES = 3.0  # a proportion of up to 3/n goes unseen in n rows once in twenty times
 POINTS = 1024  # what lies between them is kept as so many means
 
 
@@ -124,7 +125,13 @@ def log_tail_of_mean(points: FloatArray, weights: FloatArray, mean: FloatArray, 
 
 
 def baseline_of(
-    value: float, influences: FloatArray, stretches: IntArray, *, parts: int, dated: bool = True
+    value: float,
+    influences: FloatArray,
+    stretches: IntArray,
+    *,
+    parts: int,
+    dated: bool = True,
+    failure: float | None = None,
 ) -> Baseline:
     """Read off a reference how a metric varies.
 
@@ -134,9 +141,15 @@ def baseline_of(
         stretches: the stretch of time that each row is in, from 0, shape (n,).
         parts: stretches in a window.
         dated: whether rows have times; otherwise their order had to do.
+        failure: of a proportion, the influence of a row that fails. A reference with few or no failures does not say that there
+            are none: it is taken to have had some more, as in the rule of three (Hanley and Lippman-Hand, JAMA 249, 1983).
     """
     influences = influences - influences.mean()
     points, weights = _compressed(influences)
+    if failure is not None:
+        points, weights = np.append(points, failure), np.append(weights, UNSEEN_FAILURES)
+        weights = weights * (len(influences) / weights.sum())
+        points = points - float(weights @ points) / len(influences)
     levels = _levels(influences, stretches, parts)
     told = [level for level in levels if level[1] >= FEWEST] or levels[:1]
     inflation, batches, rows, size = told[settled([(level[0], level[1] - 1.0) for level in told])]

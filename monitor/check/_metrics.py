@@ -20,6 +20,7 @@ from monitor.records import Direction, FloatArray, IntArray, LabelledBatch, NoDa
 from monitor.stats import Outcomes
 
 CONFIDENCE = 0.95
+FEWEST_REFERENCE_ROWS = 30  # fewer say next to nothing of how a metric varies
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,14 @@ class Metric:
             return abs(baseline) + loss
         return baseline + loss if self.statistic.worse is Direction.HIGHER_IS_WORSE else baseline - loss
 
+    def failure(self, outcomes: Outcomes, value: float) -> float | None:
+        """Of a plain proportion, what one row that fails does to it, in the direction that is worse; None for other metrics."""
+        trials = self.statistic.trials(outcomes, **self.parameters) if self.statistic.trials else 0.0
+        if trials <= 0:
+            return None
+        lost = value if self.statistic.worse is Direction.LOWER_IS_WORSE else 1 - value
+        return lost * len(outcomes) / trials
+
     def worsening(self, influences: FloatArray, value: float) -> FloatArray:
         """Influences in the direction that is worse."""
         if self.statistic.worse is Direction.AWAY_FROM_ZERO:
@@ -111,6 +120,8 @@ def baseline(metric: Metric, tell: Callable[[], Told], window_seconds: float) ->
     """What rows of a reference say of a metric, or why they say nothing; `tell` gives these rows."""
     try:
         told = tell()
+        if len(told.outcomes) < FEWEST_REFERENCE_ROWS:
+            raise NoData(f"expected at least {FEWEST_REFERENCE_ROWS} labelled rows, got {len(told.outcomes)}")
         value = metric.value(told.outcomes)
     except NoData as reason:
         return f"of the reference: {reason}"
@@ -118,7 +129,8 @@ def baseline(metric: Metric, tell: Callable[[], Told], window_seconds: float) ->
     if influences is None:
         return "nothing is known of how it varies; set a threshold"
     stretches, parts, dated = cut(told.times, window_seconds)
-    return baseline_of(value, metric.worsening(influences, value), stretches, parts=parts, dated=dated)
+    worse, failure = metric.worsening(influences, value), metric.failure(told.outcomes, value)
+    return baseline_of(value, worse, stretches, parts=parts, dated=dated, failure=failure)
 
 
 def cut(times: FloatArray, window_seconds: float) -> tuple[IntArray, int, bool]:

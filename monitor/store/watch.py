@@ -82,11 +82,13 @@ def _subject(finding: Finding) -> str:
 def _streaks(before: KeptResult | None, result: CheckResult) -> dict[str, tuple[int, float]]:
     """What is breached again in the next window counts one more; what is ok counts none; what is unknown stays.
 
-    The next window is one that begins before the last one's end, or with it: windows far apart are not in a row.
+    The next window is one that begins before the last one's end, or with it: windows far apart are not in a row, unless nothing
+    was known of those between them.
     """
     old = dict(before.streaks) if before else {}
     # No result at all (no data, an error) changes nothing; otherwise what is no longer spoken of is over.
-    fresh = {} if result.verdict in (Verdict.OK, Verdict.BREACHED) else dict(old)
+    unknown = {subject: (windows, max(end, result.window.end)) for subject, (windows, end) in old.items()}
+    fresh = {} if result.verdict in (Verdict.OK, Verdict.BREACHED) else unknown
     for finding in result.findings:
         subject, window = _subject(finding), finding.window
         if finding.verdict is Verdict.BREACHED:
@@ -95,7 +97,7 @@ def _streaks(before: KeptResult | None, result: CheckResult) -> dict[str, tuple[
                 windows = windows + 1 if window.start <= end else 1
             fresh[subject] = windows, max(window.end, end)
         elif finding.verdict is not Verdict.OK and subject in old:
-            fresh[subject] = old[subject]
+            fresh[subject] = unknown[subject]
     return fresh
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 
+import pytest
+
+from monitor.alert.lifecycle import evaluate, labels_of
 from monitor.alert.rules import RULES
-from monitor.records import ChangeReason, Severity
+from monitor.records import ChangeReason, CheckResult, Finding, Rule, Severity, Verdict, Window
 
 LABELS = {
     "model",
@@ -56,3 +60,20 @@ def test_reasons_are_words_a_person_reads() -> None:
     assert {reason.value for reason in ChangeReason} == {
         "first_breach", "breach_persisted", "recovered", "subject_retired", "repeat_due",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule.on == "breached" and "model" in rule.by], ids=lambda rule: rule.name
+)
+def test_the_alert_about_a_finding_is_known_again_by_that_finding(rule: Rule) -> None:
+    """So a retraining sees that the very subject that alerts has been breached for long enough, and not another one."""
+    features = {"feature": "temp", "prediction": "prediction", "label": "label", "model": None}
+    finding = Finding(
+        "shop", rule.check, rule.statistic or "psi", Verdict.BREACHED, "", Window(0, 1),
+        model="demand", version="1", feature=features[rule.subject or "feature"], segment="season", value=1.0, threshold=0.0,
+    )  # fmt: skip
+    result = CheckResult("shop", "demand", rule.check, Verdict.BREACHED, "", Window(0, 1), 10, (finding,), ("1",))
+    [alert] = [each for each in evaluate([rule], {}, result, 0.0).kept if each.name == rule.name]
+    assert labels_of(rule, finding) == alert.labels
+    other = replace(finding, segment="region", feature=None if finding.feature is None else "hum", version="2")
+    assert labels_of(rule, other) != alert.labels or set(rule.by) == {"model", "statistic"}

@@ -67,6 +67,29 @@ def test_windows_in_a_row_are_counted(store: Store, verdicts: list[tuple[Verdict
     assert [save(store, verdict, day) for verdict, day in verdicts][-1].streak == streak
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "streak"),
+    [
+        ([(BREACHED, 0), (BREACHED, 1)], 2),
+        # Labels that came late show an old window, and the newest one is breached as well: these are not in a row.
+        ([(BREACHED, 0), (BREACHED, 9)], 1),
+        ([(BREACHED, 0), (NO_DATA, 1), (BREACHED, 2)], 2),
+        ([(BREACHED, 0), (ERROR, 0), (BREACHED, 0)], 1),
+    ],
+)
+def test_windows_that_do_not_overlap_are_in_a_row_if_they_follow_each_other(
+    store: Store, verdicts: list[tuple[Verdict, int]], streak: int
+) -> None:
+    kept = None
+    for verdict, day in verdicts:
+        window = Window(NOW + day * DAY, NOW + (day + 1) * DAY)
+        said = result(verdict, day)
+        told = () if verdict is ERROR else tuple(replace(each, window=window) for each in said.findings)
+        kept = keep(store, replace(said, window=window, findings=told))
+    assert kept is not None
+    assert kept.streak == streak
+
+
 def findings(*said: tuple[str, Verdict], day: int, version: str = "1", statistic: str = "psi") -> CheckResult:
     whole = result(BREACHED if BREACHED in {verdict for _, verdict in said} else OK, day)
     (pattern,) = whole.findings
