@@ -167,8 +167,8 @@ MEANINGS = {
     "check labels.lag": "if 95 % of the labels take longer, they are late; left out, `labels.mature`",
     "check labels.selection": "segments may be covered by labels as differently as that",
     "check labels.min_rows": "below so many rows nothing is said",
-    "check performance.metrics": "which metrics; left out, `mae` and `rmse` of a regression, `accuracy` of a classifier, `ndcg@10`"
-    " of a ranking",
+    "check performance.metrics": "which metrics; left out, `mae` and `rmse` of a regression, `accuracy` of a classifier, and"
+    " `ndcg@10` of a ranking",
     "check performance.thresholds": "by metric: beyond it, in the direction that is worse, it is a breach, whatever the budget",
     "check performance.min_labels": "below so many labelled rows nothing is said",
     "check performance.false_alarms": "the budget: at most so many false alerts",
