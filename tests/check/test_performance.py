@@ -200,3 +200,43 @@ def oracle(name: str, rows: pd.DataFrame) -> float:
     found = float(plain[name](label, said))
     assert math.isfinite(found)
     return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["elec2", "bikes"])
+def test_the_way_to_a_month_s_final_value_is_marked_and_only_ever_rests_on_more_labels(
+    name: str, tmp_path: Path, shared_data: Path
+) -> None:
+    folder = shared_data / ("elec2" if name == "elec2" else "bike_sharing") / "prediction_log"
+    metric = "accuracy" if name == "elec2" else "mae"
+    log = {"type": "files", "path": str(folder / "predictions.parquet")}
+    found = replayed(tmp_path, {
+        "name": "real", "task": "binary" if name == "elec2" else "regression",
+        "features": {"period": {}} if name == "elec2" else {"temp": {}},
+        "reference": {**log, "where": "split = 'reference'"}, "predictions": {**log, "where": "split = 'production'"},
+        "labels": {"type": "files", "path": str(folder / "labels.parquet"), "mature": "12d"},
+        "windows": {"calendar": "month", "lateness": "1h"},
+        "checks": {"performance": {"metrics": [metric]}},
+    })  # fmt: skip
+    rows = pd.read_parquet(folder / "predictions.parquet").merge(
+        pd.read_parquet(folder / "labels.parquet"), on="event_id"
+    )
+    rows = rows[rows.split == "production"].drop_duplicates("event_id")
+    at, came = (pd.to_datetime(rows[each], utc=True) for each in ("timestamp", "label_timestamp"))
+    months: dict[float, list[Finding]] = {}
+    for each in found:
+        months.setdefault(each.window.start, []).append(each)
+    final = 0
+    for said in months.values():
+        coverage = [each.rows for each in said]
+        assert coverage == sorted(coverage)
+        assert [each.provisional for each in said[:-1]] == [True] * (len(said) - 1)
+        last = said[-1]
+        if last.provisional or last.value is None:
+            continue
+        final += 1
+        start, end = (pd.Timestamp(edge, unit="s", tz="UTC") for edge in (last.window.start, last.window.end))
+        known = rows[(at >= start) & (at < end) & (came <= end + pd.Timedelta(days=12))]
+        assert last.rows == len(known)
+        assert last.value == pytest.approx(oracle(metric, known), rel=1e-9)
+    assert final >= 15
