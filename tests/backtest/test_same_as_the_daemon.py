@@ -17,8 +17,8 @@ from tests.e2e.daemon import daemon, demand, eventually, labels_of, predictions,
 from tests.e2e.test_real_data import BIKES, ELEC2, DataSet, configured
 
 DAY = 86400.0
-START = "2026-01-04T20:00:00Z"  # the clock stands four hours before the first event, time enough to push them all
-RATE = 3600  # an hour of events is judged every second
+START = "2026-01-04T22:00:00Z"  # the clock stands two hours before the first event, time enough to push them all
+RATE = 900  # an hour of events is judged every four seconds: the first one needs the reference, read in children
 ERRORS = (1, 9, 9, 1, 9, 9, 9, 1)
 
 
