@@ -80,7 +80,7 @@ def test_alerts_and_decisions_are_those_of_a_daemon_that_was_running(tmp_path: P
                 for label, record in zip(labels_of(records, error=error), records, strict=True)
             ]
             watch.push("labels", labels)
-        eventually(lambda: watch.json("/v1/status")["now"] > "2026-01-05T08:30", "eight hours to pass")
+        eventually(lambda: watch.json("/v1/status")["now"] > "2026-01-05T08:30", "eight hours to pass", 90)
         judged = {f["statistic"]: f for f in watch.json("/v1/findings")["findings"] if f["check"] == "performance"}
         ledger = list(steps(watch.ledger()))
         watch.stop()
