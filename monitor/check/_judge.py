@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from monitor import registry
-from monitor.check._context import Context, References
+from monitor.check._context import Context
+from monitor.check._references import References
 from monitor.check._together import DATA_CHECKS, Said, explained, together
 from monitor.check._verdict import whole
 from monitor.config import Model
