@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from monitor.calibrate import significance_level
 from monitor.check._context import Context
+from monitor.check._keys import level_of
 from monitor.check._statistics import FalseAlarms, Floors, Thresholds, keyed_by_statistics, named_statistics, statistic
 from monitor.check._verdict import verdict_of
 from monitor.options import Options as _Options
@@ -34,7 +34,7 @@ from monitor.stats._comparison import Comparison
 from monitor.stats._encoding import encode_table
 from monitor.stats._sampling import number_stretches
 from monitor.stats._text import DESCRIPTORS, describe_both
-from monitor.windows import every_seconds, window_seconds
+from monitor.windows import window_seconds
 
 CHECK = "multivariate"
 HEAVY = True
@@ -250,14 +250,8 @@ def _finding(
 
 def _level(context: Context, options: Options, tests: int) -> float:
     """The significance level of one test: the budget spent over tests and versions that are in use."""
-    windows = context.model.windows
-    return significance_level(
-        at_most=options.false_alarms.at_most,
-        per_seconds=options.false_alarms.per,
-        every_seconds=every_seconds(windows),
-        size_seconds=window_seconds(windows),
-        tests=tests * max(len(context.profiles) - len(context.superseded), 1),
-    )
+    active = max(len(context.profiles) - len(context.superseded), 1)
+    return level_of(context, options.false_alarms, tests=tests * active)
 
 
 def _generator(context: Context, reference: Reference, task: Task) -> np.random.Generator:

@@ -8,15 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from monitor.calibrate import significance_level
 from monitor.check._context import Context
+from monitor.check._keys import level_of
 from monitor.check._statistics import FalseAlarms, statistic
 from monitor.check._usual import FEWEST, WEEK, Band, band, rows_before
 from monitor.check._verdict import measured, verdict_of
 from monitor.options import Duration, Ratio
 from monitor.options import Options as _Options
 from monitor.records import Direction, Finding, NoData, Statistic, Verdict
-from monitor.windows import every_seconds, window_seconds
 
 CHECK = "volume"
 LOOKS_IN_SILENCE = 4
@@ -80,7 +79,7 @@ def _volume(context: Context, options: Options, change: float) -> Finding:
     try:
         if len(before) < FEWEST:
             raise NoData(f"expected at least {FEWEST} earlier windows to tell what is usual, got {len(before)}")
-        usual = band(before, _level(context, options))
+        usual = band(before, level_of(context, options.false_alarms, tests=1))
         # Where next to nothing is usual, one row is taken to be: a ratio to nothing says nothing.
         expected = max(usual.usual, 1.0) if rows else usual.usual
         value = measured(found, rows=rows, usual=expected)  # type: ignore[arg-type]
@@ -97,17 +96,6 @@ def _volume(context: Context, options: Options, change: float) -> Finding:
         "calibration": f"t_of_{len(before)}_windows",
     }
     return context.finding(CHECK, found.name, verdict, reason_text, value=value, **about)
-
-
-def _level(context: Context, options: Options) -> float:
-    windows = context.model.windows
-    return significance_level(
-        at_most=options.false_alarms.at_most,
-        per_seconds=options.false_alarms.per,
-        every_seconds=every_seconds(windows),
-        size_seconds=window_seconds(windows),
-        tests=1,
-    )
 
 
 def _interval(usual: Band, expected: float) -> tuple[float, float]:
