@@ -15,6 +15,7 @@ def accuracy(outcomes: Classified) -> float:
     Raises:
         NoData: there is no row.
 
+    >>> import numpy as np
     >>> from monitor.stats._outcomes import BinaryOutcomes
     >>> accuracy(BinaryOutcomes(np.array([True, False]), np.array([True, True])))
     0.5

@@ -14,6 +14,7 @@ def confusion_matrix(outcomes: Classified) -> float:
     Raises:
         NoData: there is no row.
 
+    >>> import numpy as np
     >>> from monitor.stats._outcomes import BinaryOutcomes
     >>> confusion_matrix(BinaryOutcomes(np.array([True, False, True, True]), np.array([True, True, True, True])))
     0.25

@@ -106,6 +106,8 @@ def test_every_check_comes_to_a_result_and_none_cries_wolf(tmp_path: Path) -> No
             }
 
         eventually(lambda: states() == dict.fromkeys(CHECKS, "ok"), "all checks to be ok", seconds=120)
+        # The lag is that of rows whose labels have had their time twice over.
+        eventually(lambda: watch.samples("anchorwatch_model_label_lag_seconds"), "the lag of labels", seconds=120)
         told = {name: watch.samples(f"anchorwatch_{name}") for name in (
             "model_performance", "model_class_performance", "model_confusion_rows", "model_performance_provisional",
             "model_label_coverage", "model_label_lag_seconds", "model_label_selection", "model_estimated_performance",
