@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.check._segments import Segments
 from monitor.config import Model
@@ -92,8 +93,8 @@ class Rows:
 class Named:
     """Labels and predictions as places among the names that occur, shape (n,); -1 where one is missing."""
 
-    label: IntArray
-    said: IntArray
+    label: NDArray[np.int32]
+    said: NDArray[np.int32]
     names: tuple[str, ...]
 
     @classmethod
@@ -103,7 +104,7 @@ class Named:
         names = sorted({*of_label, *of_said})
         index = {name: place for place, name in enumerate(names)}
         # The last place of each table is that of what is missing: -1 finds it.
-        tables = (np.array([*(index[name] for name in own), -1]) for own in (of_label, of_said))
+        tables = (np.array([*(index[name] for name in own), -1], dtype=np.int32) for own in (of_label, of_said))
         first, second = (table[codes] for table, codes in zip(tables, (label, said), strict=True))
         return cls(first, second, tuple(names))
 

@@ -19,6 +19,8 @@ from monitor.records import Window
 from tests.backtest.histories import HOUR, START, configured
 from tests.backtest.test_sums import same
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 ROWS = 2000
 
 

@@ -14,6 +14,8 @@ from monitor.profile import ColumnProfile, Reference, comparable, histogram_pair
 from monitor.records import Statistic
 from tests.calibrate.streams import HOUR, reference_of, stream
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 EVERY = [registry.load("statistic", name).STATISTIC for name in registry.known("statistic")]
 RESAMPLED = [s for s in EVERY if s.family == "drift" and s.null == "resampled" and s.needs in ("counts", "histogram")]
 KS: Statistic = registry.load("statistic", "ks").STATISTIC

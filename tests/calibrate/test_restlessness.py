@@ -12,6 +12,8 @@ from monitor.profile import NumericBins, baseline, build_reference, profile_batc
 from monitor.records import Column, ColumnKind, EventBatch
 from tests.calibrate.streams import HOUR, reference_of, stream
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 
 def test_independent_rows_are_told_as_such() -> None:
     rng = np.random.default_rng(1)

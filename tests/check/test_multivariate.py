@@ -18,6 +18,8 @@ from monitor.records import CheckResult, Finding, Verdict, Window
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 HOUR, DAY = 3600.0, 86400.0
 START = 1_300_060_800.0  # midnight, UTC
 WINDOW = Window(START + 20 * DAY, START + 21 * DAY)

@@ -13,6 +13,8 @@ from standardwebhooks import Webhook
 
 from tests.servers import answer_json, serving
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 FEATURES = {"area": "centre", "hour": 8, "weekday": "tue", "workingday": "yes", "weather": "clear", "temp": 9.5}
 ASKED = {"event_id": "centre-2011-03-01T08", "timestamp": "2011-03-01T08:00:00Z", "features": FEATURES}
 

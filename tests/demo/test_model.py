@@ -10,6 +10,8 @@ from bikes.model import FEATURES, Artefacts, Example, train
 from bikes.service import Service
 from bikes.simulator import DAY, City
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 OPENS = datetime(2011, 3, 1, tzinfo=UTC).timestamp()
 HELD_OUT = [OPENS + day * DAY for day in (0, 1, 2)]
 

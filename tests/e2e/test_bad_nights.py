@@ -35,6 +35,8 @@ from tests.e2e.daemon import (
 )
 from tests.servers import hang, serving
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 START = "2026-01-05T00:00:00Z"
 NEXT_HOUR = "2026-01-05T01:00:00Z"
 

@@ -14,6 +14,8 @@ import pytest
 from monitor.records import instant
 from tests.e2e.daemon import command, daemon, eventually, write_config
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 START = instant("2026-01-05T00:00:00Z")
 HOURS = 30
 CHECKS = {

@@ -39,6 +39,8 @@ from tests.e2e.daemon import (
 )
 from tests.servers import Handler, Server, answer, hang, serving
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 START = "2026-01-05T00:00:00Z"
 NEXT_HOUR = "2026-01-05T01:00:00Z"
 SECRET = "whsec_" + base64.b64encode(b"a key that only the two of us know").decode()

@@ -16,6 +16,8 @@ from monitor.config import load
 from monitor.provision.alertmanager import DAEMON
 from tests.provision.test_rules import ROOT, checked, program
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 COMPOSE = yaml.safe_load((ROOT / "compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SCHEMA = json.loads((Path(__file__).parent / "compose.schema.json").read_text(encoding="utf-8"))

@@ -17,6 +17,8 @@ from monitor.stats import anderson_darling, cramer_von_mises, energy, ks, wasser
 from tests.stats.binned import TIDY, binned, column, two_columns
 from tests.stats.oracles import ad_of_values, cvm_of_tallies, ks_of_values, spreads
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MODULES = [ks, wasserstein, wasserstein_distance, energy, cramer_von_mises, anderson_darling]
 every_form = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.STATISTIC.name)

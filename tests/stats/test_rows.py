@@ -38,6 +38,8 @@ from monitor.stats.mmd import Blocks, Fourier, mmd
 from monitor.stats.pca_reconstruction import pca_reconstruction
 from monitor.stats.text_domain_classifier import Hashed, text_domain_classifier
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 OF_NUMBERS = {"domain_classifier": domain_classifier, "pca_reconstruction": pca_reconstruction, "mmd": mmd}
 of_numbers = pytest.mark.parametrize("name", OF_NUMBERS)
 

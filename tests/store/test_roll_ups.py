@@ -34,6 +34,8 @@ from tests.profile.columns import objects
 from tests.store.rows import event, opened
 from tests.store.test_profiles import assert_same
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 HOUR, DAY = 3600, 86400
 START = 1_600_041_600 // DAY * DAY
 BINS = {

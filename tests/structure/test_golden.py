@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
 TEST = """
 def test_page(golden):

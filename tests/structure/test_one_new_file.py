@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 TOP = Path(__file__).resolve().parents[2]
 
 NEW_FILES = {

@@ -15,6 +15,8 @@ from monitor.transport import Request
 from tests import servers
 from tests.servers import Behaviour, answer, closed_port, redirect, serving
 
+pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
+
 SECRET_PATH = "/services/T000/B000/hushhush"
 PATIENCE = 0.6
 
