@@ -30,7 +30,7 @@ from monitor.child import ChildFailed, in_child
 from monitor.config import Loaded, Model
 from monitor.consequences.exposition import expose_judgement
 from monitor.profile import Reference
-from monitor.records import CheckResult, Finding, Verdict, Window
+from monitor.records import CheckResult, Finding, NoData, Verdict, Window
 from monitor.source import SourceError
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference, reference_key, span_of
@@ -103,12 +103,25 @@ def judge_files(
 
 
 def prepare_in_child(
-    app: str, model: Model, version: str, check: str, directory: Path, data_dir: Path, window: Window, now: float
-) -> Any:
-    """What a check makes of the rows of a reference; runs in a child process."""
+    app: str,
+    model: Model,
+    version: str,
+    checks: Sequence[str],
+    directory: Path,
+    data_dir: Path,
+    window: Window,
+    now: float,
+) -> dict[str, Any]:
+    """What each of some checks makes of the rows of a reference, or why it cannot; runs in a child process."""
     source = open_events(app, model, directory, data_dir)
     context = Context(app, model, window, source, References(lambda _: None, directory=directory), now)
-    return registry.load("check", check).prepare(context, model.checks[check].options, version)
+    made: dict[str, Any] = {}
+    for check in checks:
+        try:
+            made[check] = registry.load("check", check).prepare(context, model.checks[check].options, version)
+        except (SourceError, NoData) as reason:
+            made[check] = reason
+    return made
 
 
 def read_in_child(
@@ -287,14 +300,25 @@ class ModelJudgement:
         assert found is not None  # nobody prepares what is not configured
         key = found[0], check, span.start if span else 0.0
         if key not in self._prepared:
-            arguments = self.app, self.model, version, check, self.directory, self.data_dir, window, now
+            # A process takes longer to start than most checks to prepare: all that will ask are served by one.
+            others = [each for each in self.model.checks if each != check and self._prepares(each)]
+            wanted = [check, *(each for each in others if (key[0], each, key[2]) not in self._prepared)]
+            arguments = self.app, self.model, version, wanted, self.directory, self.data_dir, window, now
             try:
-                prepared = in_child(prepare_in_child, *arguments)
+                made = in_child(prepare_in_child, *arguments)
             except ChildFailed as error:  # a reference that cannot be read; what needs none goes on
                 raise SourceError(str(error)) from error
-            self._prepared = {old: made for old, made in self._prepared.items() if old[:2] != key[:2]}
-            self._prepared[key] = prepared
+            for name, prepared in made.items():
+                if not isinstance(prepared, Exception):
+                    self._prepared = {old: kept for old, kept in self._prepared.items() if old[:2] != (key[0], name)}
+                    self._prepared[key[0], name, key[2]] = prepared
+            if isinstance(made[check], Exception):
+                raise made[check]
         return self._prepared[key]
+
+    def _prepares(self, check: str) -> bool:
+        """Whether a check that is run here makes something of a reference's rows."""
+        return hasattr(registry.load("check", check), "prepare") and not is_heavy(check)
 
     def _with_stretches(self, reference: Reference) -> Reference:
         """A reference as it was kept, with its stretches: they are only needed while it is calibrated."""
