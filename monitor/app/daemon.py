@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from monitor.alert.rules import RULES
 from monitor.app.deliveries import Deliveries
-from monitor.app.intake import VersionLabels, count_taken, intake
+from monitor.app.intake import Intake
 from monitor.app.jobs import AppLook, Housekeeping, Results
 from monitor.app.judgement import ModelJudgement, looks_between
 from monitor.config import Config, ConfigError, Loaded, load
@@ -26,7 +26,6 @@ from monitor.records import iso
 from monitor.schedule import Scheduler, WallClock
 from monitor.store import Store, StoreError, watch
 from monitor.version import VERSION
-from monitor.web._ingest import Accepted, Batch
 from monitor.web._outside import OutsideAlert, decision
 from monitor.windows import next_look_time
 
@@ -63,8 +62,11 @@ class Daemon:
         self._ready = False
         self._counted_errors = 0
         self._reloading = threading.Lock()
-        self._versions = VersionLabels()
+        self._intake = Intake(
+            self._store, self._metrics, now=clock.now, told=lambda effects: expose_effects(self._metrics, effects)
+        )
         self._recorder = self._new_recorder(loaded)
+        self._intake.configure(loaded.config, self._recorder)
         self._deliveries = Deliveries(
             self._store,
             self._metrics,
@@ -96,24 +98,9 @@ class Daemon:
     def ready(self) -> bool:
         return self._ready
 
-    def take(self, batch: Batch) -> Future[Accepted]:
-        """Store decoded records; the future is done once they are on the disk."""
-        recorder, now = self._recorder, self._clock.now()
-        future = self._store.submit(lambda connection: intake(connection, batch, recorder, now=now))
-        answer: Future[Accepted] = Future()
-
-        def done(stored: Future[Any]) -> None:
-            error = stored.exception()
-            if error is not None:
-                answer.set_exception(error)
-                return
-            taken, effects = stored.result()
-            count_taken(self._metrics, batch, taken, self._versions)
-            expose_effects(self._metrics, effects)
-            answer.set_result(Accepted(sum(t.new + t.duplicates for t in taken.values())))
-
-        future.add_done_callback(done)
-        return answer
+    @property
+    def intake(self) -> Intake:
+        return self._intake
 
     def alert_from_outside(self, alerts: list[OutsideAlert]) -> Future[list[dict[str, str]]]:
         """Consider alerts that another evaluator has raised."""
@@ -195,6 +182,7 @@ class Daemon:
         before = self._recorder.checks()
         self._loaded = loaded
         self._recorder = recorder = self._new_recorder(loaded)
+        self._intake.configure(loaded.config, recorder)
         expose_config(self._metrics, loaded, checks=recorder.checks(), gone=before - recorder.checks())
         results = self._results = Results(
             self._store, self._metrics, recorder, now=self._clock.now, changed=self._changed

@@ -1,33 +1,226 @@
-"""A decoded batch into the store, and into the counters once it is there."""
+"""What comes in, from its bytes to the store, and into the counters once it is there."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from monitor.config import Config
 from monitor.consequences.recording import Effects, Recorder
 from monitor.metrics import Metrics
-from monitor.store import events
+from monitor.store import Store, StoreError, StoreFull, events
+from monitor.store.dialect import forget
 from monitor.store.events import Taken
-from monitor.web._ingest import Batch
+from monitor.store.layout import Layout, layout_of
+from monitor.wire import Batch, Expected, Kind, Subject, read_body
+from monitor.wire.typed import TypedDecoder, Unfit, first_model
 
-Subject = tuple[str, str]
+WAITING_RECORDS = 100_000  # beyond them, whoever brings more is asked to come again
+TOGETHER = 20_000  # records that are stored in one go
 
 
-def intake(
-    connection: Connection, batch: Batch, recorder: Recorder, *, now: float
-) -> tuple[dict[Subject, Taken], Effects]:
-    """Store a batch in one transaction; a version that is new may be what a retraining has brought."""
-    taken: dict[Subject, Taken] = {}
-    effects = Effects()
-    for (app, model), rows in batch.events.items():
-        found = taken[app, model] = events.add_events(connection, app, model, rows, received=now)
-        for version in found.new_versions:
-            effects.retrainings += recorder.retrainings.version_seen(connection, app, model, version, now)
-    for (app, model), labels in batch.labels.items():
-        taken[app, model] = events.add_labels(connection, app, model, labels, received=now)
-    if batch.rejections:
-        events.add_rejections(connection, batch.rejections, now=now)
-    return taken, effects
+@dataclass(slots=True)
+class _Waiting:
+    """A batch that is to be stored, and who waits for it."""
+
+    batch: Batch
+    future: Future[Batch]
+
+
+@dataclass(slots=True)
+class _Go:
+    """Some batches that are stored in one go, and what became of them."""
+
+    some: list[_Waiting] = field(default_factory=list)
+    refused: dict[int, Exception] = field(default_factory=dict)  # by place among them
+    taken: list[tuple[Kind, Subject, Taken]] = field(default_factory=list)
+    layouts: dict[Subject, Layout] = field(default_factory=dict)
+    effects: Effects = field(default_factory=Effects)
+
+
+class Intake:
+    """Takes batches in: what waits when the store has time for it is stored together, which costs little more than one batch."""
+
+    def __init__(
+        self, store: Store, metrics: Metrics, *, now: Callable[[], float], told: Callable[[Effects], None]
+    ) -> None:
+        self._store, self._metrics, self._now, self._told = store, metrics, now, told
+        self._versions = VersionLabels()
+        self._door = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._records = 0
+        self._asked = False
+        self._recorder: Recorder
+        self._owners: dict[Kind, Expected]
+        self._decoders: dict[str, TypedDecoder] = {}
+
+    def configure(self, config: Config, recorder: Recorder) -> None:
+        """Take in what a configuration expects."""
+        self._recorder = recorder
+        self._owners = {"predictions": Expected(config, "predictions"), "labels": Expected(config, "labels")}
+        self._decoders = {}
+        with self._store.read() as connection:
+            for name, apps in self._owners["predictions"].apps.items():
+                number = events.find_model(connection, apps[0], name) if len(apps) == 1 else None
+                if number is not None:
+                    self._learn((apps[0], name), layout_of(connection, number))
+
+    def _learn(self, subject: Subject, layout: Layout) -> None:
+        """Have a decoder for a model's columns as they are now."""
+        app, name = subject
+        known = self._decoders.get(name)
+        if self._owners["predictions"].apps.get(name) != [app] or (known and known.layout.fields == layout.fields):
+            return
+        try:
+            self._decoders[name] = TypedDecoder(subject, layout)
+        except Unfit:
+            self._decoders.pop(name, None)
+
+    def read(self, body: bytes, form: str, kind: Kind, model: str = "") -> Batch:
+        """The records of a request's body.
+
+        Raises:
+            BadBody: it is of no use as a whole.
+        """
+        name = first_model(body) if kind == "predictions" else None
+        typed = self._decoders.get(name) if name else None
+        return read_body(body, form, kind, self._owners[kind], typed, model)
+
+    def take(self, batch: Batch) -> Future[Batch]:
+        """Store a batch; the future is done once it is on the disk.
+
+        Raises:
+            StoreFull: too much waits already.
+            StoreError: the store is closed.
+        """
+        waiting = _Waiting(batch, Future())
+        with self._door:
+            if self._records + batch.records > max(WAITING_RECORDS, batch.records):
+                raise StoreFull(f"{self._records} records wait for the store")
+            self._waiting.append(waiting)
+            self._records += batch.records
+            if not self._asked:
+                try:
+                    self._ask()
+                except StoreError:
+                    self._waiting.remove(waiting)
+                    self._records -= batch.records
+                    raise
+        return waiting.future
+
+    @property
+    def records_waiting(self) -> int:
+        return self._records
+
+    def _ask(self) -> None:
+        go = _Go()
+        self._asked = True
+        try:
+            future = self._store.submit(partial(self._store_some, go))
+        except StoreError:
+            self._asked = False
+            raise
+        future.add_done_callback(partial(self._answer, go))
+
+    def _next(self) -> list[_Waiting]:
+        """What is stored in the next go."""
+        with self._door:
+            some, records = 0, 0
+            for waiting in self._waiting:
+                records += waiting.batch.records
+                some += 1
+                if records >= TOGETHER:
+                    break
+            taken, self._waiting = self._waiting[:some], self._waiting[some:]
+            self._records -= records
+            self._asked = False
+            return taken
+
+    def _store_some(self, go: _Go, connection: Connection) -> None:
+        """In the writer: store what waits, all of it together, or, where something of it is refused, one by one."""
+        go.some = self._next()
+        now = self._now()
+        try:
+            with connection.begin_nested():
+                _store(connection, [each.batch for each in go.some], go, self._recorder, now)
+        except SQLAlchemyError:
+            raise  # the disk's fault is everybody's
+        except Exception:  # noqa: BLE001 - whose fault it is, is found by storing them one by one
+            go.taken, go.effects = [], Effects()
+            self._store_each(connection, go, now)
+
+    def _store_each(self, connection: Connection, go: _Go, now: float) -> None:
+        for place, waiting in enumerate(go.some):
+            forget(connection)
+            try:
+                with connection.begin_nested():
+                    _store(connection, [waiting.batch], go, self._recorder, now)
+            except SQLAlchemyError:
+                raise
+            except Exception as error:  # noqa: BLE001 - handed to whoever brought the batch
+                go.refused[place] = error
+        forget(connection)
+
+    def _answer(self, go: _Go, stored: Future[None]) -> None:
+        """It is on the disk, or it is not: count it, and tell everybody who waits."""
+        error = stored.exception()
+        if error is None:
+            self._count(go)
+        for place, waiting in enumerate(go.some):
+            fault = error or go.refused.get(place)
+            if fault is None:
+                waiting.future.set_result(waiting.batch)
+            else:
+                waiting.future.set_exception(fault)
+        with self._door:
+            left = self._waiting if self._waiting and not self._asked else []
+            if left:
+                try:
+                    self._ask()
+                    left = []
+                except StoreError as full:
+                    error, self._waiting, self._records = full, [], 0
+        for waiting in left:
+            waiting.future.set_exception(error or StoreError("the store is closed"))
+
+    def _count(self, go: _Go) -> None:
+        for kind, (app, model), taken in go.taken:
+            count_taken(self._metrics, kind, app, model, taken, self._versions)
+        for place, waiting in enumerate(go.some):
+            if place not in go.refused:
+                for rejection in waiting.batch.rejections:
+                    self._metrics.add("anchorwatch_ingest_rejected_total", kind=rejection.kind, reason=rejection.reason)
+        for subject, layout in go.layouts.items():
+            self._learn(subject, layout)
+        self._told(go.effects)
+
+
+def _store(connection: Connection, batches: Sequence[Batch], go: _Go, recorder: Recorder, now: float) -> None:
+    """Store batches in the caller's savepoint; a version that is new may be what a retraining has brought."""
+    together: dict[Subject, list[Any]] = {}
+    labels: dict[Subject, list[Any]] = {}
+    for batch in batches:
+        for subject, rows in batch.events.items():
+            together.setdefault(subject, []).extend(rows)
+        for subject, found in batch.labels.items():
+            labels.setdefault(subject, []).extend(found)
+    for (app, model), rows in together.items():
+        taken = events.add_events(connection, app, model, rows, received=now)
+        go.taken.append(("predictions", (app, model), taken))
+        go.layouts[app, model] = layout_of(connection, events.model_id(connection, app, model))
+        for version in taken.new_versions:
+            go.effects.retrainings += recorder.retrainings.version_seen(connection, app, model, version, now)
+    for (app, model), found in labels.items():
+        go.taken.append(("labels", (app, model), events.add_labels(connection, app, model, found, received=now)))
+    if rejections := [each for batch in batches for each in batch.rejections]:
+        events.add_rejections(connection, rejections, now=now)
 
 
 class VersionLabels:
@@ -45,21 +238,16 @@ class VersionLabels:
         return version if version in shown else "other"
 
 
-def count_taken(metrics: Metrics, batch: Batch, taken: dict[Subject, Taken], shown: VersionLabels) -> None:
+def count_taken(metrics: Metrics, kind: Kind, app: str, model: str, taken: Taken, shown: VersionLabels) -> None:
     """Count what was stored; called once it is on the disk."""
-    for (app, model), found in taken.items():
-        subject = {"app": app, "model": model}
-        metrics.add("anchorwatch_ingest_records_total", found.new, kind=batch.kind, **subject)
-        metrics.add("anchorwatch_ingest_duplicates_total", found.duplicates, kind=batch.kind, **subject)
-        if batch.kind == "labels":
-            metrics.add("anchorwatch_model_labels_total", found.new, **subject)
-            continue
-        versions, latencies = batch.versions[app, model], batch.latencies.get((app, model), {})
-        for event_id in found.ids:
-            version = shown.of((app, model), versions[event_id])
-            metrics.add("anchorwatch_model_predictions_total", version=version, **subject)
-            if event_id in latencies:
-                seconds = latencies[event_id][1]
-                metrics.observe("anchorwatch_model_latency_seconds", seconds, version=version, **subject)
-    for rejection in batch.rejections:
-        metrics.add("anchorwatch_ingest_rejected_total", kind=rejection.kind, reason=rejection.reason)
+    subject = {"app": app, "model": model}
+    metrics.add("anchorwatch_ingest_records_total", taken.new, kind=kind, **subject)
+    metrics.add("anchorwatch_ingest_duplicates_total", taken.duplicates, kind=kind, **subject)
+    if kind == "labels":
+        metrics.add("anchorwatch_model_labels_total", taken.new, **subject)
+    for version, rows in taken.predictions.items():
+        label = shown.of((app, model), version)
+        metrics.add("anchorwatch_model_predictions_total", rows, version=label, **subject)
+        if version in taken.latencies:
+            seconds = taken.latencies[version]
+            metrics.observe_many("anchorwatch_model_latency_seconds", seconds, version=label, **subject)

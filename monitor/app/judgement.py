@@ -37,6 +37,7 @@ from monitor.source._reference import read_reference, reference_key, span_of
 from monitor.source.ingest import IngestSource
 from monitor.store import StoreError, events, history, open_for_reading
 from monitor.store.profiles import load_reference, save_reference
+from monitor.store.reading import count_labelled
 from monitor.windows import bucket_seconds, every_seconds, looked_at, newest_due
 
 log = logging.getLogger(__name__)
@@ -244,7 +245,7 @@ class ModelJudgement:
                 number = events.find_model(connection, self.app, self.model.name)
                 since = look.windows[-1].start
                 many = number is not None and (
-                    events.count_labelled(connection, number, since=since, at_most=MANY_LABELS) >= MANY_LABELS
+                    count_labelled(connection, number, since=since, at_most=MANY_LABELS) >= MANY_LABELS
                 )
         return [check for check in look.checks if is_heavy(check) or (many and check in waiting)]
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import msgspec
-
 from monitor.config import Loaded
 from monitor.records import UNVERSIONED, iso
 from monitor.store import events, open_for_reading
+from monitor.store.reading import wire_events
 
 
 class ExportError(Exception):
@@ -46,34 +45,31 @@ def export_model(loaded: Loaded, model: str, *, app: str | None, form: str, outp
         raise ExportError(f"--output: expected a file that can be written, {output}: {error.strerror}") from None
 
 
-def _records(loaded: Loaded, app: str, model: str) -> Iterator[list[dict[str, Any]]]:
+def _records(loaded: Loaded, app: str, model: str) -> Iterator[dict[str, Any]]:
     store = open_for_reading(loaded.data_dir)
     try:
         with store.read() as connection:
             number = events.find_model(connection, app, model)
             if number is not None:
-                for rows in events.export_events(connection, number):
-                    yield [_record(app, model, row) for row in rows]
+                yield from (_record(app, model, *each) for each in wire_events(connection, number))
     finally:
         store.close()
 
 
-def _record(app: str, model: str, row: Any) -> dict[str, Any]:
-    body = msgspec.json.decode(row.body)
-    version = None if row.version == UNVERSIONED else row.version
-    head = {"app": app, "model": model, "event_id": row.event_id, "timestamp": iso(row.time), "model_version": version}
-    record = {**head, **{key: value for key, value in body.items() if value is not None}}
-    if row.label_body is not None:
-        record["label"] = msgspec.json.decode(row.label_body)
-        record["label_timestamp"] = None if row.label_time is None else iso(row.label_time)
+def _record(app: str, model: str, event: dict[str, Any], label: dict[str, Any] | None) -> dict[str, Any]:
+    version = None if event["model_version"] == UNVERSIONED else event["model_version"]
+    record = {"app": app, "model": model, **event, "timestamp": iso(event["timestamp"]), "model_version": version}
+    if label is not None:
+        when = label["label_timestamp"]
+        record |= {"label": label["label"], "label_timestamp": None if when is None else iso(when)}
     return record
 
 
 def _ndjson(loaded: Loaded, app: str, model: str, file: IO[str]) -> int:
     total = 0
-    for records in _records(loaded, app, model):
-        file.writelines(json.dumps(record) + "\n" for record in records)
-        total += len(records)
+    for record in _records(loaded, app, model):
+        file.write(json.dumps(record) + "\n")
+        total += 1
     return total
 
 
@@ -84,7 +80,7 @@ def _parquet(loaded: Loaded, app: str, model: str, output: Path | None) -> int:
     import pyarrow.parquet as pq
 
     # Values may differ in kind from row to row, as they may on the wire: each is kept as JSON where they do.
-    flat = [_flat(record) for records in _records(loaded, app, model) for record in records]
+    flat = [_flat(record) for record in _records(loaded, app, model)]
     names = list(dict.fromkeys(name for row in flat for name in row))
     columns = {name: _column([row.get(name) for row in flat]) for name in names}
     pq.write_table(pa.table(columns), output)

@@ -26,6 +26,7 @@ from monitor.records import (
 )
 from monitor.retrain import GuardContext, Refusal, breached_until, first_refusal, guards_of, judge_outcome
 from monitor.store import events, watch
+from monitor.store.reading import count_labelled
 from monitor.store.watch import KeptResult, KeptRetraining
 from monitor.windows import window_seconds
 
@@ -193,7 +194,7 @@ class Retrainings:
             if self._count_labels is not None:
                 return self._count_labels(app, model.name, since, at_most)
             number = events.model_id(connection, app, model.name)
-            return events.count_labelled(connection, number, since=since, at_most=at_most)
+            return count_labelled(connection, number, since=since, at_most=at_most)
         # Labels outside the store are only counted by the check that reads them.
         kept = watch.load_result(connection, app, model.name, "performance")
         return max((finding.rows for finding in kept.result.findings), default=0) if kept else 0

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 from sqlalchemy import Connection
 
@@ -16,18 +15,20 @@ from monitor.profile import Cutter, Profile, Reference, merge, profile_batch, sa
 from monitor.profile.seasons import DAY, HOUR, cells_of
 from monitor.records import Column, ColumnKind, EventBatch, LabelledBatch, Role, Window, fingerprint
 from monitor.source import ReferenceFor
-from monitor.source._outcomes import CLASS_SCORE, GROUP, event_columns
-from monitor.source._values import class_name, column, objects, outcomes
-from monitor.store import ReadStore, Store, events
-from monitor.store.profiles import CursorMoved, advance, cursor, read_buckets, read_parts
+from monitor.source._outcomes import event_columns
+from monitor.source._stored import array_of, batch_of, keys_of
+from monitor.source._values import objects, outcomes
+from monitor.store import ReadStore, Store, events, reading
+from monitor.store.layout import PREDICTION, PROBABILITY, Of, layout_of
+from monitor.store.profiles import CursorMoved, Move, advance, cursor, read_buckets, read_parts
+from monitor.store.reading import Fetched
 
 ROLES = frozenset({"predictions", "labels"})
 HEAVY = False
 
 VERSIONS = 20  # a model has so many versions judged, the newest ones: a version is a stranger's text
-PART_ROWS = 10_000  # of rows that become columns at once
-BATCH_ROWS = 1000  # a batch is decoded at once, so it is what a check costs in memory
-_decode = msgspec.json.Decoder().decode
+PART_ROWS = 5000  # rows that become columns at once
+BATCH_ROWS = 1000  # rows that tell which columns there are
 
 
 class Options(_Options):
@@ -61,13 +62,13 @@ class IngestSource:
         """The newest event time before an instant."""
         with self.store.read() as connection:
             number = self._number(connection)
-            return None if number is None else events.newest_event(connection, number, before)
+            return None if number is None else reading.newest_event(connection, number, before)
 
     def oldest_event(self) -> float | None:
         """The oldest event time that is kept."""
         with self.store.read() as connection:
             number = self._number(connection)
-            return None if number is None else events.oldest_event(connection, number)
+            return None if number is None else reading.oldest_event(connection, number)
 
     def columns(self, window: Window, model: Model) -> tuple[Column, ...]:
         """The declared features, or those that some rows of the window hold, and the model's outcomes.
@@ -79,16 +80,15 @@ class IngestSource:
         scored = False
         with self.store.read() as connection:
             number = self._number(connection)
-            versions = [] if number is None else events.newest_versions(connection, number, limit=VERSIONS)
-            for version in versions:
-                assert number is not None  # it has versions
-                for row in events.spread_out_events(
-                    connection, number, version, limit=BATCH_ROWS, start=window.start, end=window.end
-                ):
-                    body = _decode(row.body)
-                    scored = scored or isinstance(body.get("probability"), int | float)
-                    for name, value in body["features"].items():
-                        found.setdefault(name, []).append(value)
+            if number is None:
+                return event_columns(found, model, scored=scored)
+            names = [name for of, name in layout_of(connection, number).by_key if of is Of.FEATURE]
+            for version in events.newest_versions(connection, number, limit=VERSIONS):
+                for part in reading.spread_out(connection, number, version, keys=None, limit=BATCH_ROWS, window=window):
+                    scored = scored or bool(part.kinds(PROBABILITY))
+                    for name in names:
+                        if part.absent((Of.FEATURE, name)) < part.rows:
+                            found.setdefault(name, []).extend(part.values((Of.FEATURE, name)))
         return event_columns(found, model, scored=scored)
 
     def omitted_versions(self) -> int:
@@ -134,51 +134,56 @@ class IngestSource:
         self, connection: Connection, number: int, version: str, reference: Reference, seq: int, window: Window
     ) -> Iterator[EventBatch]:
         """The rows of a window behind the cursor."""
+        columns = _usable(reference)
+        keys = keys_of(columns)
         while True:
-            rows = events.events_after(
-                connection, number, version, seq, limit=BATCH_ROWS, start=window.start, end=window.end
+            rows = reading.rows_after(
+                connection, number, seq, keys=keys, versions=[version], limit=PART_ROWS, within=window
             )
-            if not rows:
+            if not rows.rows:
                 return
-            yield decode_events(rows, version, _usable(reference))
-            seq = rows[-1].seq
+            yield batch_of([rows], version, columns)
+            seq = rows.column("seq")[-1]
 
     def catch_up(self, store: Store, references: ReferenceFor, *, now: float) -> int:
         """Add every row that is not in a profile yet to the profile of its bucket; how many rows that were."""
-        with store.read() as connection:
-            number = self._number(connection)
-            versions = [] if number is None else events.newest_versions(connection, number, limit=VERSIONS)
         added = 0
-        for version in versions:
-            reference = references(version)
-            while reference is not None and number is not None:
-                step = self._step(store, number, version, reference, now)
-                added += step
-                if step == 0:
-                    break
+        while (step := self._step(store, references, now)) is not None:
+            added += step
         return added
 
-    def _step(self, store: Store, number: int, version: str, reference: Reference, now: float) -> int:
-        bucket_seconds = self._bucket(reference)
-        series = series_of(reference, bucket_seconds)
+    def _step(self, store: Store, references: ReferenceFor, now: float) -> int | None:
+        """Bring the versions that are furthest behind as far as the next ones, or by some rows; None where none is behind."""
         with store.read() as connection:
-            before = cursor(connection, number, version, series)
-            rows = events.events_after(connection, number, version, before, limit=BATCH_ROWS, start=-np.inf, end=np.inf)
-        if not rows:
-            return 0
-        fresh = _by_bucket(rows, version, reference, bucket_seconds)
-
-        def change(connection: Connection) -> None:
-            advance(
-                connection, number, version, series,
-                bins=reference.bins, seconds=bucket_seconds, before=before, after=rows[-1].seq, fresh=fresh, now=now,
-            )  # fmt: skip
-
+            number = self._number(connection)
+            if number is None:
+                return None
+            versions = events.newest_versions(connection, number, limit=VERSIONS)
+            newest = reading.newest_seq(connection, number)
+        known = {version: found for version in versions if (found := references(version)) is not None}
+        series = {version: series_of(found, self._bucket(found)) for version, found in known.items()}
+        with store.read() as connection:
+            at = {version: cursor(connection, number, version, name) for version, name in series.items()}
+            low = min(at.values(), default=newest)
+            if low >= newest:
+                return None
+            behind = [version for version in at if at[version] == low]
+            until = min((seq for seq in at.values() if seq > low), default=newest)
+            keys = keys_of(column for version in behind for column in _usable(known[version]))
+            rows = reading.rows_after(
+                connection, number, low, keys=keys, versions=behind, limit=PART_ROWS, until=min(until, newest)
+            )
+        after = rows.column("seq")[-1] if rows.rows == PART_ROWS else min(until, newest)
+        moves = []
+        for version in behind:
+            bucket_seconds = self._bucket(known[version])
+            fresh = _by_bucket(rows, version, known[version], bucket_seconds)
+            moves.append(Move(version, series[version], known[version].bins, bucket_seconds, low, after, fresh))
         try:
-            store.write(change)
+            store.write(lambda connection: advance(connection, number, moves, now=now))
         except CursorMoved:
             return 0
-        return len(rows)
+        return rows.rows
 
     def cut(self, span: Window, references: ReferenceFor, cutter: Cutter) -> None:
         """Give a cutter all rows of a span, of every version that shares the cutter's bins."""
@@ -218,11 +223,10 @@ class IngestSource:
             versions = [] if number is None else events.newest_versions(connection, number, limit=VERSIONS)
             for version in versions:
                 assert number is not None  # it has versions
-                rows = events.spread_out_events(
-                    connection, number, version, limit=limit, start=window.start, end=window.end
-                )
-                if rows:
-                    found[version] = _decoded_in_parts(rows, version, columns)
+                keys = keys_of(columns)
+                parts = list(reading.spread_out(connection, number, version, keys=keys, limit=limit, window=window))
+                if parts:
+                    found[version] = batch_of(parts, version, columns)
         return found
 
     def labelled(
@@ -233,83 +237,38 @@ class IngestSource:
             number = self._number(connection)
             if number is None:
                 return
-            for rows in events.labelled_events(connection, number, window.start, window.end, known_by):
-                bodies = [_decode(row.body) for row in rows]
+            prediction = Column(Role.PREDICTION.value, ColumnKind.NUMERIC, role=Role.PREDICTION)
+            keys = keys_of([prediction, *columns])
+            for part in reading.labelled_events(
+                connection, number, window.start, window.end, keys=keys, known_by=known_by
+            ):
                 yield LabelledBatch(
-                    np.array([row.time for row in rows], dtype=np.float64),
-                    objects([row.version for row in rows]),
-                    outcomes([body["prediction"] for body in bodies], numeric=numeric),
-                    outcomes([_decode(row.label) for row in rows], numeric=numeric),
-                    np.array([row.came for row in rows], dtype=np.float64),
-                    {each.name: column([_value(body, each) for body in bodies], each.kind)[0] for each in columns},
+                    part.times,
+                    objects(list(part.column("version"))),
+                    outcomes(part.values(PREDICTION), numeric=numeric),
+                    outcomes(reading.labels_of(part), numeric=numeric),
+                    np.array(part.column("came"), dtype=np.float64),
+                    {each.name: array_of(part, each)[0] for each in columns},
                 )
 
 
 def _spans(connection: Connection, number: int, window: Window) -> dict[str, Profile]:
-    spans = events.version_spans(connection, number, window.start, window.end)
+    spans = reading.version_spans(connection, number, window.start, window.end)
     return {version: Profile(rows, first, last, {}) for version, rows, first, last in spans}
 
 
-def _by_bucket(rows: Any, version: str, reference: Reference, bucket_seconds: int) -> dict[int, Profile]:
-    buckets: dict[int, list[Any]] = {}
-    for row in rows:
-        buckets.setdefault(int(row.time // bucket_seconds) * bucket_seconds, []).append(row)
-    columns = _usable(reference)
-    return {
-        bucket: profile_batch(decode_events(held, version, columns), reference.bins, reference.match)
-        for bucket, held in buckets.items()
-    }
+def _by_bucket(rows: Fetched, version: str, reference: Reference, bucket_seconds: int) -> dict[int, Profile]:
+    versions, times = rows.column("version"), rows.times
+    buckets = (times // bucket_seconds).astype(np.int64) * bucket_seconds
+    mine = np.array([each == version for each in versions], dtype=bool)
+    found, columns = {}, _usable(reference)
+    for bucket in np.unique(buckets[mine]).tolist():
+        here = np.flatnonzero(mine & (buckets == bucket))
+        batch = batch_of([rows if len(here) == rows.rows else rows.take(here)], version, columns)
+        found[bucket] = profile_batch(batch, reference.bins, reference.match)
+    return found
 
 
 def _usable(reference: Reference) -> tuple[Column, ...]:
     """The columns that an event can hold and that have bins: its label comes later."""
     return tuple(c for c in reference.columns if c.name in reference.bins and c.role is not Role.LABEL)
-
-
-def decode_events(rows: Any, version: str, columns: Sequence[Column]) -> EventBatch:
-    """Stored rows of one version as columns."""
-    bodies = [_decode(row.body) for row in rows]
-    held = [body["features"] for body in bodies]
-    features, absent, invalid = {}, {}, {}
-    for each in columns:
-        name = each.name
-        if each.role in (Role.FEATURE, Role.GROUP):
-            features[name], invalid[name] = column([_value(body, each) for body in bodies], each.kind)
-            written = name.removeprefix(GROUP) if each.role is Role.GROUP else name
-            absent[name] = sum(written not in values for values in held)
-        elif each.role is Role.ID:
-            features[name] = objects([row.event_id for row in rows])
-        else:
-            features[name], invalid[name] = column([_outcome(body, each) for body in bodies], each.kind)
-    return EventBatch(version, np.array([row.time for row in rows]), features, absent, invalid)
-
-
-def _decoded_in_parts(rows: Sequence[Any], version: str, columns: Sequence[Column]) -> EventBatch:
-    """As `decode_events`; decoded rows take many times what they take as columns, so few are held at once."""
-    # Which length of a vector is the usual one, only all rows together tell.
-    step = len(rows) if any(each.kind is ColumnKind.VECTOR for each in columns) else PART_ROWS
-    parts = [decode_events(rows[at : at + step], version, columns) for at in range(0, len(rows), step)]
-    if len(parts) == 1:
-        return parts[0]
-    features = {each.name: np.concatenate([part.features[each.name] for part in parts]) for each in columns}
-    absent, invalid = (
-        {name: sum(counts[name] for counts in of_parts) for name in of_parts[0]}
-        for of_parts in ([part.absent for part in parts], [part.invalid for part in parts])
-    )
-    return EventBatch(version, np.concatenate([part.times for part in parts]), features, absent, invalid)
-
-
-def _value(body: Mapping[str, Any], of: Column) -> Any:
-    if of.role is Role.GROUP:
-        return class_name(body["features"].get(of.name.removeprefix(GROUP)))
-    return body["features"].get(of.name) if of.role is Role.FEATURE else _outcome(body, of)
-
-
-def _outcome(body: Mapping[str, Any], of: Column) -> Any:
-    if of.role is Role.SCORE:
-        found = body.get("probability")
-        if isinstance(found, dict):
-            found = found.get(of.name.removeprefix(CLASS_SCORE))
-        return found if isinstance(found, int | float) else None
-    found = body["prediction"]
-    return class_name(found) if of.kind is ColumnKind.CATEGORICAL else found

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlche
 from sqlalchemy.pool import QueuePool
 
 from monitor.store import schema
+from monitor.store.dialect import forget
 
 T = TypeVar("T")
 Change = Callable[[Connection], T]
@@ -212,6 +213,8 @@ class Store(ReadStore):
                         results.append((future, *_attempt(connection, change)))
         except Exception as error:  # noqa: BLE001 - the writer outlives every fault; each caller hears of it
             self.errors += 1
+            with suppress(SQLAlchemyError), self._writer.connect() as connection:
+                forget(connection)
             failure = StoreError(f"{self.path.name}: {_said(error)}")
             for _, future in group:
                 if future.running() or future.set_running_or_notify_cancel():
@@ -231,11 +234,13 @@ def _attempt(connection: Connection, change: Change[Any]) -> tuple[Any, BaseExce
         value = change(connection)
     except (IntegrityError, DataError, ProgrammingError) as error:
         savepoint.rollback()
+        forget(connection)
         return None, StoreError(_said(error))
     except SQLAlchemyError:
         raise
     except Exception as error:  # noqa: BLE001 - handed to whoever asked for the change
         savepoint.rollback()
+        forget(connection)
         return None, error
     savepoint.commit()
     return value, None

@@ -1,39 +1,65 @@
-"""Events and labels: taking them in once, reading them back, letting them go."""
+"""Events and labels: taking them in once, and letting them go."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
-from monitor.store.schema import cursors, events, labels, models, rejected, versions
+from monitor.store import ids
+from monitor.store.dialect import insert_rows
+from monitor.store.layout import (
+    PREDICTION,
+    PROBABILITY,
+    Field,
+    Key,
+    Kind,
+    Layout,
+    Of,
+    create_tables,
+    grow,
+    kind_of,
+    layout_of,
+    stored,
+)
+from monitor.store.schema import cursors, models, rejected, versions
 
 REJECTED_KEPT = 10_000
 RECORD_CHARACTERS = 4000
-BATCH_ROWS = 1000
+ASKED = 500  # ids in one statement
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """One prediction as it is stored. `body` is the JSON of features, prediction, probability and latency."""
+    """One prediction, its values as they came."""
 
     event_id: str
     time: float
     version: str
-    body: bytes
+    features: Mapping[str, Any]
+    prediction: Any
+    probability: float | Mapping[str, float] | None = None
+    latency: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRows:
+    """Predictions as rows of columns that are there: each is (event_id, time, version, latency, marks, *values by field)."""
+
+    fields: Sequence[Field]
+    rows: Sequence[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class NewLabel:
-    """One label as it is stored; `body` is its JSON."""
+    """One label, its value as it came."""
 
     event_id: str
     time: float | None
-    body: bytes
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +71,18 @@ class Rejection:
     record: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
-    """What became of a batch: how many were new, which versions were seen for the first time, and the new events' ids."""
+    """What became of a batch: how many were new, which versions were seen for the first time, and what they counted.
 
-    new: int
-    duplicates: int
+    `predictions` and `latencies` (seconds) are of the new ones, by version.
+    """
+
+    new: int = 0
+    duplicates: int = 0
     new_versions: tuple[str, ...] = ()
-    ids: frozenset[str] = frozenset()
+    predictions: Counter[str] = field(default_factory=Counter)
+    latencies: dict[str, list[float]] = field(default_factory=dict)
 
 
 def model_id(connection: Connection, app: str, name: str) -> int:
@@ -62,7 +92,10 @@ def model_id(connection: Connection, app: str, name: str) -> int:
         return found
     inserted = connection.execute(insert(models).values(app=app, name=name))
     assert inserted.inserted_primary_key is not None  # the table has one
-    return int(inserted.inserted_primary_key[0])
+    number = int(inserted.inserted_primary_key[0])
+    create_tables(connection, number)
+    ids.create_first(connection, number)
+    return number
 
 
 def find_model(connection: Connection, app: str, name: str) -> int | None:
@@ -71,25 +104,99 @@ def find_model(connection: Connection, app: str, name: str) -> int | None:
     return None if row is None else int(row.id)
 
 
-def add_events(connection: Connection, app: str, model: str, rows: Sequence[NewEvent], *, received: float) -> Taken:
-    """Store predictions; one whose id is known already is left as it was."""
+# --- predictions ------------------------------------------------------------------------------------------------------
+
+
+def add_events(
+    connection: Connection, app: str, model: str, given: Iterable[NewEvent | NewRows], *, received: float
+) -> Taken:
+    """Store predictions; one whose id is known already is left as it was.
+
+    Raises:
+        TooManyNames: the model would have too many columns; nothing is stored.
+    """
     number = model_id(connection, app, model)
-    last = connection.execute(select(func.max(events.c.seq))).scalar_one() or 0
-    values = [
-        {
-            "model_id": number,
-            "event_id": row.event_id,
-            "time": row.time,
-            "received": received,
-            "version": row.version,
-            "body": row.body,
-        }
-        for row in rows
-    ]
-    connection.execute(insert(events).on_conflict_do_nothing(), values)
-    fresh = connection.execute(select(events.c.event_id, events.c.version).where(events.c.seq > last)).all()
-    seen = note_versions(connection, number, [row.version for row in fresh], received)
-    return Taken(len(fresh), len(rows) - len(fresh), seen, frozenset(row.event_id for row in fresh))
+    layout = layout_of(connection, number)
+    taken, loose = Taken(), []
+    blocks: dict[tuple[Field, ...], list[tuple[Any, ...]]] = {}
+    for each in given:
+        if isinstance(each, NewRows):
+            blocks.setdefault(tuple(each.fields), []).extend(each.rows)
+        else:
+            loose.append(each)
+    if loose:
+        layout, rows = _fitted(connection, layout, loose)
+        blocks.setdefault(layout.fields, []).extend(rows)
+    for fields, rows in blocks.items():
+        _add_rows(connection, layout, NewRows(fields, rows), taken, received)
+    taken.new_versions = note_versions(connection, number, list(taken.predictions), received)
+    return taken
+
+
+def _fitted(connection: Connection, layout: Layout, events: Sequence[NewEvent]) -> tuple[Layout, list[tuple[Any, ...]]]:
+    """Predictions as rows of a layout that has a column for each of their values."""
+    values = [dict(values_of(event)) for event in events]
+    wanted: dict[tuple[Key, Kind], None] = {}
+    for found in values:
+        for key, value in found.items():
+            if value is not None:
+                wanted[key, kind_of(value)] = None
+            elif key not in layout.by_key and not any((key, kind) in wanted for kind in Kind):
+                wanted[key, Kind.NUMBER] = (
+                    None  # a name that has only been null needs a bit, and may turn out otherwise
+                )
+    layout = grow(connection, layout, wanted)
+    return layout, [_row(event, found, layout) for event, found in zip(events, values, strict=True)]
+
+
+def values_of(event: NewEvent) -> Iterable[tuple[Key, Any]]:
+    """What an event carries, by name."""
+    for name, value in event.features.items():
+        yield (Of.FEATURE, name), value
+    yield PREDICTION, event.prediction
+    if isinstance(event.probability, Mapping):
+        for name, value in event.probability.items():
+            yield (Of.CLASS_PROBABILITY, name), value
+    elif event.probability is not None:
+        yield PROBABILITY, event.probability
+
+
+def _row(event: NewEvent, values: Mapping[Key, Any], layout: Layout) -> tuple[Any, ...]:
+    row: list[Any] = [None] * len(layout.fields)
+    for key, value in values.items():
+        if value is not None:
+            kind = kind_of(value)
+            row[layout.places[key, kind]] = stored(value, kind)
+    return (event.event_id, event.time, event.version, event.latency, layout.marks(values), *row)
+
+
+def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Taken, received: float) -> None:
+    mine = models.c.id == layout.number
+    last = connection.execute(select(models.c.last_seq).where(mine)).scalar_one()
+    connection.execute(update(models).where(mine).values(last_seq=last + len(block.rows)))
+    seqs: dict[str, int] = {}
+    for place, row in enumerate(block.rows, last + 1):
+        seqs.setdefault(row[0], place)
+    known = ids.add(connection, layout, seqs)
+    if not known and len(seqs) == len(block.rows):
+        fresh = [(place, received, *row) for place, row in enumerate(block.rows, last + 1)]
+    else:
+        fresh = [
+            (place, received, *row)
+            for place, row in enumerate(block.rows, last + 1)
+            if seqs[row[0]] == place and row[0] not in known
+        ]
+    if fresh:
+        names = ["seq", "received", "event_id", "time", "version", "latency", "marks"]
+        names += [column.column for column in block.fields]
+        insert_rows(connection, layout.events.name, names, fresh)
+        _claim_waiting(connection, layout, {row[2]: row[0] for row in fresh})
+    taken.new += len(fresh)
+    taken.duplicates += len(block.rows) - len(fresh)
+    taken.predictions.update(row[4] for row in fresh)
+    for row in fresh:
+        if row[5] is not None and row[5] >= 0:
+            taken.latencies.setdefault(row[4], []).append(row[5])
 
 
 def note_versions(connection: Connection, number: int, names: Sequence[str], now: float) -> tuple[str, ...]:
@@ -121,17 +228,61 @@ def known_versions(connection: Connection, number: int) -> dict[str, float]:
     return {row.version: row.first_seen for row in rows}
 
 
-def add_labels(connection: Connection, app: str, model: str, rows: Sequence[NewLabel], *, received: float) -> Taken:
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+def add_labels(connection: Connection, app: str, model: str, given: Sequence[NewLabel], *, received: float) -> Taken:
     """Store labels, also those whose prediction is still unknown; the first label of an id stands."""
     number = model_id(connection, app, model)
-    values = [
-        {"model_id": number, "event_id": row.event_id, "time": row.time, "received": received, "body": row.body}
-        for row in rows
-    ]
-    last = connection.execute(select(func.max(labels.c.seq))).scalar_one() or 0
-    connection.execute(insert(labels).on_conflict_do_nothing(), values)
-    new = connection.execute(select(func.count()).select_from(labels).where(labels.c.seq > last)).scalar_one()
-    return Taken(new, len(rows) - new)
+    layout = layout_of(connection, number)
+    first: dict[str, NewLabel] = {}
+    for each in given:
+        first.setdefault(each.event_id, each)
+    seqs = ids.find(connection, layout, list(first))
+    matched = [(seqs[each.event_id], *_label_row(each, received)) for each in first.values() if each.event_id in seqs]
+    unknown = [(each.event_id, *_label_row(each, received)) for each in first.values() if each.event_id not in seqs]
+    new = _insert_labels(connection, layout.labels, matched) + _insert_labels(connection, layout.waiting, unknown)
+    return Taken(new, len(given) - new)
+
+
+def _label_row(label: NewLabel, received: float) -> tuple[Any, ...]:
+    kind = kind_of(label.value)
+    values = (stored(label.value, kind) if each is kind and label.value is not None else None for each in Kind)
+    return label.time, received, *values
+
+
+def _insert_labels(connection: Connection, table: Any, rows: Sequence[tuple[Any, ...]]) -> int:
+    return insert_rows(connection, table.name, [column.name for column in table.columns], rows, new_only=True)
+
+
+def _claim_waiting(connection: Connection, layout: Layout, seqs: Mapping[str, int]) -> None:
+    """Give the events that have just come the labels that have waited for them."""
+    waiting = layout.waiting
+    if connection.execute(select(waiting.c.event_id).limit(1)).first() is None:
+        return
+    asked = list(seqs)
+    for at in range(0, len(asked), ASKED):
+        here = waiting.c.event_id.in_(asked[at : at + ASKED])
+        rows = connection.execute(select(waiting).where(here)).all()
+        if rows:
+            _insert_labels(connection, layout.labels, [(seqs[row[0]], *row[1:]) for row in rows])
+            connection.execute(delete(waiting).where(here))
+
+
+def count_unmatched(connection: Connection, number: int) -> int:
+    """Labels that no prediction has claimed."""
+    query = select(func.count()).select_from(layout_of(connection, number).waiting)
+    return int(connection.execute(query).scalar_one())
+
+
+def expire_labels(connection: Connection, number: int, *, received_before: float, limit: int) -> int:
+    """Drop unmatched labels received before an instant; how many went."""
+    waiting = layout_of(connection, number).waiting
+    old = select(waiting.c.event_id).where(waiting.c.received < received_before).limit(limit)
+    return connection.execute(delete(waiting).where(waiting.c.event_id.in_(old))).rowcount
+
+
+# --- rejected records -------------------------------------------------------------------------------------------------
 
 
 def add_rejections(connection: Connection, rows: Sequence[Rejection], *, now: float) -> None:
@@ -144,98 +295,7 @@ def add_rejections(connection: Connection, rows: Sequence[Rejection], *, now: fl
     connection.execute(delete(rejected).where(rejected.c.seq <= newest - REJECTED_KEPT))
 
 
-def newest_event(connection: Connection, number: int, before: float) -> float | None:
-    """The newest event time of a model before an instant."""
-    query = select(func.max(events.c.time)).where(events.c.model_id == number, events.c.time < before)
-    found = connection.execute(query).scalar_one()
-    return None if found is None else float(found)
-
-
-def oldest_event(connection: Connection, number: int) -> float | None:
-    """The oldest event time of a model that is kept."""
-    found = connection.execute(select(func.min(events.c.time)).where(events.c.model_id == number)).scalar_one()
-    return None if found is None else float(found)
-
-
-def events_after(
-    connection: Connection, number: int, version: str, seq: int, *, limit: int, start: float, end: float
-) -> Sequence[Any]:
-    """Rows (seq, time, body) of one version in order of arrival, after `seq`, with event time in `[start, end)`."""
-    query = (
-        select(events.c.seq, events.c.time, events.c.body)
-        .where(events.c.model_id == number, events.c.version == version, events.c.seq > seq)
-        .where(events.c.time >= start, events.c.time < end)
-        .order_by(events.c.seq)
-        .limit(limit)
-    )
-    return connection.execute(query).all()
-
-
-def version_spans(connection: Connection, number: int, start: float, end: float) -> Sequence[Any]:
-    """Rows (version, rows, first, last) of the events with time in `[start, end)`."""
-    query = (
-        select(events.c.version, func.count(), func.min(events.c.time), func.max(events.c.time))
-        .where(events.c.model_id == number, events.c.time >= start, events.c.time < end)
-        .group_by(events.c.version)
-    )
-    return connection.execute(query).all()
-
-
-def spread_out_events(
-    connection: Connection, number: int, version: str, *, limit: int, start: float, end: float
-) -> Sequence[Any]:
-    """Rows (seq, time, event_id, body) of at most `limit` events in `[start, end)`, one in so many, in order of time."""
-    held = (
-        events.c.model_id == number, events.c.version == version, events.c.time >= start, events.c.time < end
-    )  # fmt: skip
-    rows = connection.execute(select(func.count()).select_from(events).where(*held)).scalar_one()
-    place = (func.row_number().over(order_by=(events.c.time, events.c.seq)) - 1).label("place")
-    numbered = select(events.c.seq, place).where(*held).subquery()
-    chosen = select(numbered.c.seq).where(numbered.c.place * min(limit, rows) % max(rows, 1) < min(limit, rows))
-    query = select(events.c.seq, events.c.time, events.c.event_id, events.c.body).where(events.c.seq.in_(chosen))
-    return connection.execute(query.order_by(events.c.time, events.c.seq)).all()
-
-
-def labelled_events(
-    connection: Connection, number: int, start: float, end: float, known_by: float = math.inf
-) -> Iterator[Sequence[Any]]:
-    """Batches of rows (time, version, body, label body, when it came) of the events that have a label by an instant.
-
-    A label has come at its own time, or, where it tells none, when it was received.
-    """
-    joined = events.join(labels, and_(labels.c.model_id == events.c.model_id, labels.c.event_id == events.c.event_id))
-    came = func.coalesce(labels.c.time, labels.c.received)
-    query = (
-        select(events.c.time, events.c.version, events.c.body, labels.c.body.label("label"), came.label("came"))
-        .select_from(joined)
-        .where(events.c.model_id == number, events.c.time >= start, events.c.time < end)
-    )
-    if known_by < math.inf:
-        query = query.where(came <= known_by)
-    yield from connection.execution_options(yield_per=BATCH_ROWS).execute(query).partitions(BATCH_ROWS)
-
-
-def count_labelled(connection: Connection, number: int, *, since: float, at_most: int) -> int:
-    """Labelled predictions with event time from `since` on; counting ends at `at_most`."""
-    joined = events.join(labels, and_(labels.c.model_id == events.c.model_id, labels.c.event_id == events.c.event_id))
-    some = select(events.c.seq).select_from(joined).where(events.c.model_id == number, events.c.time >= since)
-    return int(connection.execute(select(func.count()).select_from(some.limit(at_most).subquery())).scalar_one())
-
-
-def count_unmatched(connection: Connection, number: int) -> int:
-    """Labels that no prediction has claimed."""
-    return int(connection.execute(select(func.count()).select_from(_unmatched(number).subquery())).scalar_one())
-
-
-def _unmatched(number: int) -> Any:
-    claimed = select(events.c.seq).where(events.c.model_id == labels.c.model_id, events.c.event_id == labels.c.event_id)
-    return select(labels.c.seq).where(labels.c.model_id == number, ~claimed.exists())
-
-
-def expire_labels(connection: Connection, number: int, *, received_before: float, limit: int) -> int:
-    """Drop unmatched labels received before an instant; how many went."""
-    old = _unmatched(number).where(labels.c.received < received_before).limit(limit)
-    return connection.execute(delete(labels).where(labels.c.seq.in_(old))).rowcount
+# --- letting go -------------------------------------------------------------------------------------------------------
 
 
 def expire_events(connection: Connection, *, number: int, now: float, keep: float, limit: int) -> int:
@@ -244,41 +304,28 @@ def expire_events(connection: Connection, *, number: int, now: float, keep: floa
     What has not been added to its profiles yet stays as long again: a reference that cannot be read for a while costs
     nothing, and one that never can fills no disk.
     """
-    waiting = select(func.min(cursors.c.seq)).where(
-        cursors.c.model_id == events.c.model_id, cursors.c.version == events.c.version
-    )
+    events = layout_of(connection, number).events
+    waiting = select(func.min(cursors.c.seq)).where(cursors.c.model_id == number, cursors.c.version == events.c.version)
     profiled = events.c.seq <= func.coalesce(waiting.scalar_subquery(), events.c.seq)
-    old = (
-        select(events.c.seq, events.c.event_id)
-        .where(events.c.model_id == number, events.c.received < now - keep)
-        .where(or_(profiled, events.c.received < now - 2 * keep))
-        .order_by(events.c.received)
-        .limit(limit)
-    )
-    gone = connection.execute(old).all()
+    old = and_(events.c.received < now - keep, or_(profiled, events.c.received < now - 2 * keep))
+    return _drop(connection, number, old, limit)
+
+
+def drop_oldest(connection: Connection, *, number: int, limit: int) -> int:
+    """Drop a model's oldest predictions whatever their age; how many went."""
+    return _drop(connection, number, None, limit)
+
+
+def _drop(connection: Connection, number: int, which: Any, limit: int) -> int:
+    layout = layout_of(connection, number)
+    events, labels = layout.events, layout.labels
+    query = select(events.c.seq).order_by(events.c.received, events.c.seq).limit(limit)
+    gone = list(connection.execute(query if which is None else query.where(which)).scalars())
+    for at in range(0, len(gone), ASKED):
+        some = gone[at : at + ASKED]
+        connection.execute(delete(labels).where(labels.c.event_seq.in_(some)))
+        connection.execute(delete(events).where(events.c.seq.in_(some)))
     if gone:
-        ids = [row.event_id for row in gone]
-        connection.execute(delete(labels).where(labels.c.model_id == number, labels.c.event_id.in_(ids)))
-        connection.execute(delete(events).where(events.c.seq.in_([row.seq for row in gone])))
+        oldest = connection.execute(select(func.min(events.c.seq))).scalar_one()
+        ids.forget(connection, number, max(gone) + 1 if oldest is None else oldest)
     return len(gone)
-
-
-def export_events(connection: Connection, number: int) -> Iterator[Sequence[Any]]:
-    """Batches of a model's raw events in order of arrival: (event_id, time, version, event body, label time and body)."""
-    joined = events.outerjoin(
-        labels, and_(labels.c.model_id == events.c.model_id, labels.c.event_id == events.c.event_id)
-    )
-    query = (
-        select(
-            events.c.event_id,
-            events.c.time,
-            events.c.version,
-            events.c.body,
-            labels.c.time.label("label_time"),
-            labels.c.body.label("label_body"),
-        )
-        .select_from(joined)
-        .where(events.c.model_id == number)
-        .order_by(events.c.seq)
-    )
-    yield from connection.execution_options(yield_per=BATCH_ROWS).execute(query).partitions(BATCH_ROWS)

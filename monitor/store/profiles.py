@@ -6,14 +6,14 @@ month of minutes is thirty days. All are written in one transaction: a late row 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_new
 
 from monitor.profile import Bins, Profile, Reference
+from monitor.store.dialect import insert_new
 from monitor.store.encoding import Layout, Sum
 from monitor.store.packing import decode_reference, decode_stretches, encode_reference, encode_stretches
 from monitor.store.schema import cursors, profiles, references
@@ -45,24 +45,11 @@ def _of(table: Any, number: int, version: str, series: str) -> tuple[Any, ...]:
     return table.c.model_id == number, table.c.version == version, table.c.series == series
 
 
-def advance(
-    connection: Connection,
-    number: int,
-    version: str,
-    series: str,
-    *,
-    bins: Mapping[str, Bins],
-    seconds: int,
-    before: int,
-    after: int,
-    fresh: Mapping[int, Profile],
-    now: float,
-) -> None:
-    """Add the profiles of the events in `(before, after]` to their buckets and move the cursor, in one transaction.
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The profiles of a version's events in `(before, after]`, to be added to their buckets.
 
-    Args:
-        connection: of that transaction.
-        number: the model's.
+    Attributes:
         version: of the events.
         series: of the profiles.
         bins: that they are on.
@@ -70,24 +57,50 @@ def advance(
         before: where the cursor is.
         after: where it goes.
         fresh: by the start of its bucket, what is added.
+    """
+
+    version: str
+    series: str
+    bins: Mapping[str, Bins]
+    seconds: int
+    before: int
+    after: int
+    fresh: Mapping[int, Profile]
+
+
+def advance(connection: Connection, number: int, moves: Iterable[Move], *, now: float) -> None:
+    """Add the profiles of events to their buckets and move the cursors, in one transaction.
+
+    Args:
+        connection: of that transaction.
+        number: the model's.
+        moves: one for each version.
         now: Unix seconds.
 
     Raises:
-        CursorMoved: the cursor is no longer at `before`; nothing was added.
+        CursorMoved: a cursor is no longer where it was; nothing was added.
     """
-    if cursor(connection, number, version, series) != before:
-        raise CursorMoved
-    if before == 0:
+    moves = list(moves)
+    for move in moves:
+        if cursor(connection, number, move.version, move.series) != move.before:
+            raise CursorMoved
+    for move in moves:
+        _advance(connection, number, move, now)
+
+
+def _advance(connection: Connection, number: int, move: Move, now: float) -> None:
+    version, series = move.version, move.series
+    if move.before == 0:
         # A new series has begun: an older one of this version is fed no more, and must not hold up retention.
         connection.execute(delete(cursors).where(cursors.c.model_id == number, cursors.c.version == version))
         # One that begins anew is rebuilt from the rows: what it held before would count them twice.
         connection.execute(delete(profiles).where(*_of(profiles, number, version, series)))
-        connection.execute(insert(cursors).values(model_id=number, version=version, series=series, seq=after))
+        connection.execute(insert(cursors).values(model_id=number, version=version, series=series, seq=move.after))
     else:
-        connection.execute(update(cursors).where(*_of(cursors, number, version, series)).values(seq=after))
-    layout = Layout(bins)
-    sums = {bucket: _sum_of(profile, layout) for bucket, profile in fresh.items()}
-    for length in lengths(seconds) if sums else ():
+        connection.execute(update(cursors).where(*_of(cursors, number, version, series)).values(seq=move.after))
+    layout = Layout(move.bins)
+    sums = {bucket: _sum_of(profile, layout) for bucket, profile in move.fresh.items()}
+    for length in lengths(move.seconds) if sums else ():
         together: dict[int, list[Sum]] = {}
         for bucket, held in sums.items():
             together.setdefault(bucket // length * length, []).append(held)
@@ -115,7 +128,7 @@ def _add(connection: Connection, key: tuple[int, str, str, int], together: Mappi
             whole.add_encoded(kept[start])
         about = {"model_id": number, "version": version, "series": series, "seconds": length, "bucket": start}
         rows.append({**about, "updated": now, "body": whole.encoded()})
-    adding = insert_new(profiles)
+    adding = insert_new(connection, profiles)
     changed = {name: adding.excluded[name] for name in ("updated", "body")}
     connection.execute(adding.on_conflict_do_update(index_elements=profiles.primary_key, set_=changed), rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Float,
@@ -33,6 +34,8 @@ models = Table(
     Column("id", Integer, primary_key=True),
     Column("app", String, nullable=False),
     Column("name", String, nullable=False),
+    # The number given to its last event: none is ever given twice, also when all events have gone.
+    Column("last_seq", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("app", "name"),
 )
 
@@ -41,37 +44,27 @@ def _model() -> Column[int]:
     return Column("model_id", ForeignKey("models.id"), nullable=False)
 
 
-events = Table(
-    "events",
+# Which typed columns a model's rows have; the rows themselves are in tables of its own (`monitor.store.layout`).
+fields = Table(
+    "fields",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
-    _model(),
-    Column("event_id", String, nullable=False),
-    Column("time", Float, nullable=False),
-    Column("received", Float, nullable=False),
-    Column("version", String, nullable=False),
-    # What came over the wire, as JSON: features, prediction, probability and latency_seconds.
-    Column("body", LargeBinary, nullable=False),
-    UniqueConstraint("model_id", "event_id"),
-    # The version is in it so that counting and sampling a window need not look up its rows.
-    Index("events_by_time", "model_id", "time", "version"),
-    Index("events_by_version", "model_id", "version", "seq"),
-    Index("events_by_receipt", "model_id", "received"),
-    sqlite_autoincrement=True,
+    Column("model_id", ForeignKey("models.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),  # the column is called c<place>
+    Column("slot", Integer, nullable=False),  # the same for all kinds of one name: its bit in the rows' marks
+    Column("role", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    UniqueConstraint("model_id", "role", "name", "kind"),
 )
 
-labels = Table(
-    "labels",
+# The ids of a model's events, in tables of so many (`monitor.store.ids`); those that are full have a filter.
+segments = Table(
+    "id_segments",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
-    _model(),
-    Column("event_id", String, nullable=False),
-    Column("time", Float),
-    Column("received", Float, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # the label as JSON
-    UniqueConstraint("model_id", "event_id"),
-    Index("labels_by_receipt", "model_id", "received"),
-    sqlite_autoincrement=True,
+    Column("model_id", ForeignKey("models.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("last_seq", BigInteger),
+    Column("filter", LargeBinary),
 )
 
 rejected = Table(
@@ -110,7 +103,7 @@ cursors = Table(
     Column("model_id", ForeignKey("models.id"), primary_key=True),
     Column("version", String, primary_key=True),
     Column("series", String, primary_key=True),
-    Column("seq", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
 )
 
 profiles = Table(
@@ -243,9 +236,20 @@ def _missing_tables(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
+def _typed_rows(connection: Connection) -> None:
+    """Events and labels move from JSON in two tables to typed columns in tables of each model's own."""
+    from monitor.store.moving import move_rows
+
+    if "last_seq" not in {column["name"] for column in inspect(connection).get_columns("models")}:
+        connection.exec_driver_sql("ALTER TABLE models ADD COLUMN last_seq BIGINT NOT NULL DEFAULT 0")
+    _missing_tables(connection)
+    if inspect(connection).has_table("events"):
+        move_rows(connection)
+
+
 # Each brings a store one version further. A step that has been released is never edited.
 # The second brought `check_states` and `verdicts`.
-STEPS: tuple[Callable[[Connection], None], ...] = (_missing_tables, _missing_tables)
+STEPS: tuple[Callable[[Connection], None], ...] = (_missing_tables, _missing_tables, _typed_rows)
 
 
 def migrate(connection: Connection, now: float) -> None:

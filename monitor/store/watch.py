@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_new
 
 from monitor.records import (
     Alert,
@@ -22,6 +21,7 @@ from monitor.records import (
     instant,
     iso,
 )
+from monitor.store.dialect import insert_new
 from monitor.store.schema import alerts, checks, ledger, marks, outbox, retrainings
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def read_ledger(connection: Connection, *, after: int = 0, limit: int = 1000) ->
 
 def first_time(connection: Connection, mark: str) -> bool:
     """Whether this is said for the first time; from now on it has been."""
-    return connection.execute(insert_new(marks).values(mark=mark).on_conflict_do_nothing()).rowcount == 1
+    return connection.execute(insert_new(connection, marks).values(mark=mark).on_conflict_do_nothing()).rowcount == 1
 
 
 # --- outbox -----------------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def add_delivery(
     last = connection.execute(select(func.max(outbox.c.queued))).scalar() or 0.0
     queued = max(real_now, last + 1e-5)
     values = {**row, "queued": queued, "due": real_now, "state": "pending", "attempts": 0, "reason": ""}
-    connection.execute(insert_new(outbox).values(values).on_conflict_do_nothing())
+    connection.execute(insert_new(connection, outbox).values(values).on_conflict_do_nothing())
 
 
 def due_deliveries(

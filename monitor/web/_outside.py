@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from monitor.records import instant
-from monitor.web._ingest import LATEST
+from monitor.wire.records import LATEST
 
 
 class OutsideAlert(msgspec.Struct):

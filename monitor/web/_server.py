@@ -11,16 +11,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.store import StoreError
+from monitor.store.layout import TooManyNames
 from monitor.web._api import alerts, findings, groups, ledger, page, retrainings, status, verdicts
 from monitor.web._guard import Refused, authorise, content_type, limited_body
-from monitor.web._ingest import BODY_BYTES, BadBody, Batch, Kind, decode, records_of
 from monitor.web._outside import BadWebhook, read_webhook
 from monitor.web._watch import Watch
+from monitor.wire import BadBody, Batch, Kind
+from monitor.wire.bodies import ARROW, BODY_BYTES, CONTENT_TYPES, TooLarge, unpacked
 
-LARGE_BYTES = 65536  # above it, decoding leaves the loop to others
+LARGE_BYTES = 512 * 1024  # above it, decoding leaves the loop to others
 JSON_TYPES = ("application/json",)
-RECORD_TYPES = ("application/json", "application/x-ndjson", "application/ndjson")
 WEBHOOK_BYTES = 4 * 1024 * 1024
+REFUSALS = {TooManyNames: (422, "too_many_names"), BadWebhook: (400, "not_a_webhook")}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -88,9 +90,10 @@ def _guarded(watch: Watch, role: str, endpoint: Endpoint, kind: str = "") -> End
         except Refused as refusal:
             return refused(refusal.status, refusal.message, refusal.reason)
         except BadBody as error:
-            return refused(400, str(error), "not_json")
-        except BadWebhook as error:
-            return refused(400, str(error), "not_a_webhook")
+            return refused(413 if isinstance(error, TooLarge) else 400, str(error), error.reason)
+        except (TooManyNames, BadWebhook) as error:
+            code, reason = REFUSALS[type(error)]
+            return refused(code, str(error), reason)
         except StoreError as error:
             # 503 and not 429: Alertmanager gives up on a 429.
             return refused(503, f"the store is not available: {error}", "store")
@@ -113,17 +116,20 @@ def _metrics(watch: Watch) -> Endpoint:
 
 def _ingest(watch: Watch, kind: Kind) -> Endpoint:
     async def ingest(request: Request) -> Response:
-        lines = content_type(request, RECORD_TYPES) != "application/json"
+        form = CONTENT_TYPES[content_type(request, tuple(CONTENT_TYPES))]
         body = await limited_body(request, BODY_BYTES)
-        config = watch.loaded.config
+        encoding = request.headers.get("content-encoding", "").strip().lower()
+        model = request.query_params.get("model", "")
 
         def decoded() -> Batch:
-            return decode(records_of(body, lines=lines), kind, config)
+            return watch.intake.read(unpacked(body, encoding), form, kind, model)
 
-        batch = decoded() if len(body) < LARGE_BYTES else await asyncio.to_thread(decoded)
-        taken = await asyncio.wrap_future(watch.take(batch))
-        code = 422 if batch.records and len(batch.rejected) == batch.records else 202
-        return JSONResponse({"accepted": taken.accepted, "rejected": batch.rejected}, code)
+        # A body that takes its time is decoded beside the loop; for others the way there would take longer.
+        at_once = len(body) < LARGE_BYTES and not encoding and form != ARROW
+        batch = decoded() if at_once else await asyncio.to_thread(decoded)
+        await asyncio.wrap_future(watch.intake.take(batch))
+        code = 422 if batch.records and not batch.accepted else 202
+        return JSONResponse({"accepted": batch.accepted, "rejected": batch.rejected}, code)
 
     return ingest
 

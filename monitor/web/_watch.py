@@ -9,6 +9,17 @@ from monitor.config import Loaded
 from monitor.metrics import Metrics
 from monitor.records import Clock
 from monitor.store import Store
+from monitor.wire import Batch, Kind
+
+
+class Intake(Protocol):
+    """Takes predictions and labels."""
+
+    def read(self, body: bytes, form: str, kind: Kind, model: str = "") -> Batch:
+        """The records of a request's body; raises `BadBody`."""
+
+    def take(self, batch: Batch) -> Future[Batch]:
+        """Store a batch; done once it is on the disk."""
 
 
 class Watch(Protocol):
@@ -35,12 +46,12 @@ class Watch(Protocol):
     def reload(self) -> list[str]:
         """Load the configuration anew; what was wrong with it, nothing where it is now in force."""
 
-    def take(self, batch: Batch) -> Future[Accepted]:
-        """Store decoded records; done once they are on the disk."""
+    @property
+    def intake(self) -> Intake:
+        """Where predictions and labels go."""
 
     def alert_from_outside(self, alerts: list[OutsideAlert]) -> Future[list[dict[str, str]]]:
         """Consider alerts that another evaluator has raised; what was decided about each, once it is on the disk."""
 
 
-from monitor.web._ingest import Accepted, Batch  # noqa: E402 - they are made of the protocol's parts
-from monitor.web._outside import OutsideAlert  # noqa: E402
+from monitor.web._outside import OutsideAlert  # noqa: E402 - it is made of the protocol's parts

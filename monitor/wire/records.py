@@ -1,8 +1,9 @@
-"""Predictions and labels off the wire: decoded one record at a time, so that one bad record spoils no other."""
+"""One record of a prediction or a label, whatever it holds: decoded on its own, so that a bad one spoils no other."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,26 +11,26 @@ import msgspec
 
 from monitor.config import Config
 from monitor.records import UNVERSIONED, instant
-from monitor.store.events import NewEvent, NewLabel, Rejection
+from monitor.store.events import NewEvent, NewLabel, NewRows, Rejection
+from monitor.store.layout import MOST_NAMES
 
-BODY_BYTES = 8 * 1024 * 1024
-RECORDS = 50_000
-VALUES = 1_500_000  # a body of nothing but commas would take a hundred times its size in memory
 ID_CHARACTERS = 256
+NAME_CHARACTERS = 256
 LATEST = 4102444800.0  # 2100: beyond it, it is milliseconds taken for seconds
 
 Scalar = float | int | str | bool | list[float] | None  # a list is a vector, such as an embedding
 Kind = Literal["predictions", "labels"]
+Subject = tuple[str, str]  # an app's name and its model's
 
 
 class Prediction(msgspec.Struct):
     """One prediction on the wire. Keys it does not know are ignored."""
 
-    model: str
     event_id: str | int
     timestamp: str | float | int
     features: dict[str, Scalar]
     prediction: str | float | int | bool
+    model: str = ""
     model_version: str | int | float | None = None
     probability: float | dict[str, float] | None = None
     latency_seconds: float | None = None
@@ -39,24 +40,11 @@ class Prediction(msgspec.Struct):
 class Label(msgspec.Struct):
     """One label on the wire."""
 
-    model: str
     event_id: str | int
     label: str | float | int | bool
+    model: str = ""
     label_timestamp: str | float | int | None = None
     app: str | None = None
-
-
-class Body(msgspec.Struct):
-    """What of a prediction is stored as it came."""
-
-    features: dict[str, Scalar]
-    prediction: str | float | int | bool
-    probability: float | dict[str, float] | None = None
-    latency_seconds: float | None = None
-
-
-class BadBody(Exception):
-    """The body as a whole is of no use."""
 
 
 class _Rejected(Exception):
@@ -69,71 +57,99 @@ class _Rejected(Exception):
 
 @dataclass(slots=True)
 class Batch:
-    """One request's records by app and model, those rejected with their place and reason, and the latencies by id."""
+    """One request's records by app and model, and those rejected with their place and reason."""
 
     kind: Kind
-    events: dict[tuple[str, str], list[NewEvent]] = field(default_factory=dict)
-    labels: dict[tuple[str, str], list[NewLabel]] = field(default_factory=dict)
-    latencies: dict[tuple[str, str], dict[str, tuple[str, float]]] = field(default_factory=dict)
-    versions: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    events: dict[Subject, list[NewEvent | NewRows]] = field(default_factory=dict)
+    labels: dict[Subject, list[NewLabel]] = field(default_factory=dict)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     records: int = 0
 
+    @property
+    def accepted(self) -> int:
+        return self.records - len(self.rejected)
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """How many records of a batch are known now."""
-
-    accepted: int
+    def reject(self, index: int, reason: str, message: str, record: bytes) -> None:
+        """Set one record aside."""
+        self.rejected.append({"index": index, "reason": message})
+        self.rejections.append(Rejection(self.kind, reason, record.decode("utf-8", "replace")))
 
 
 _TYPES: dict[str, Any] = {"predictions": Prediction, "labels": Label}
 _DECODERS = {kind: msgspec.json.Decoder(record) for kind, record in _TYPES.items()}
-_RAW = msgspec.json.Decoder(list[msgspec.Raw])
-_encode = msgspec.json.Encoder().encode
 
 
-def records_of(body: bytes, *, lines: bool) -> list[bytes]:
-    """The records of a JSON body (one, or a list) or of an NDJSON one, each still encoded.
+class Expected:
+    """The models whose predictions or labels may come this way, by name, with the apps they are of."""
 
-    Raises:
-        BadBody: it is no JSON, or holds too many records.
-    """
-    if max(body.count(b","), body.count(b"\n")) > VALUES:
-        raise BadBody(f"expected at most {VALUES} values in a request")
-    if lines:
-        found = [line for line in body.split(b"\n") if line.strip()]
-    else:
-        text = body.strip()
-        try:
-            found = [bytes(raw) for raw in _RAW.decode(text)] if text.startswith(b"[") else [text]
-            if not text.startswith(b"["):
-                msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadBody(f"expected JSON, one record or a list of records: {_lower(str(error))}") from None
-    if len(found) > RECORDS:
-        raise BadBody(f"expected at most {RECORDS} records in a request, got {len(found)}")
-    return found
+    def __init__(self, config: Config, kind: Kind) -> None:
+        self.apps: dict[str, list[str]] = {}
+        for app, model in config.models():
+            spec = model.predictions if kind == "predictions" else model.labels
+            if spec is not None and spec.type == "ingest":
+                self.apps.setdefault(model.name, []).append(app.name)
+
+    def subject(self, name: str, app: str | None) -> Subject:
+        """The app and the model that a record is of."""
+        found = self.apps.get(name)
+        if not found:
+            known = ", ".join(self.apps) or "none"
+            raise _Rejected("unknown_model", f"model: expected one that is pushed here ({known}), got {_cut(name)!r}")
+        if app is None:
+            if len(found) > 1:
+                raise _Rejected("app_needed", f"app: expected one of {', '.join(found)}, got nothing")
+            return found[0], name
+        if app not in found:
+            raise _Rejected("unknown_app", f"app: expected one of {', '.join(found)}, got {_cut(app)!r}")
+        return app, name
 
 
-def decode(records: list[bytes], kind: Kind, config: Config) -> Batch:
+class Only:
+    """The one model that records from a source of its own are of; they need not name it."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+
+    def subject(self, name: str, app: str | None) -> Subject:
+        """The app and the model that a record is of."""
+        if name not in ("", self._subject[1]) or app not in (None, self._subject[0]):
+            raise _Rejected(
+                "unknown_model", f"model: expected {self._subject[1]}, whose source it is, got {_cut(name)!r}"
+            )
+        return self._subject
+
+
+def decode(records: Sequence[bytes], kind: Kind, owners: Expected | Only) -> Batch:
     """Every record checked against the configured models; nothing is raised for a bad one."""
     batch = Batch(kind, records=len(records))
-    apps: dict[str, list[str]] = {}
-    for app, model in config.models():
-        spec = model.predictions if kind == "predictions" else model.labels
-        if spec is not None and spec.type == "ingest":
-            apps.setdefault(model.name, []).append(app.name)
-    add = _add_prediction if kind == "predictions" else _add_label
     for index, raw in enumerate(records):
         try:
-            record = _decoded(raw, kind)
-            add(batch, (_app(record, apps), record.model), record)
+            add(batch, _decoded(raw, kind), owners)
         except _Rejected as rejection:
-            batch.rejected.append({"index": index, "reason": str(rejection)})
-            batch.rejections.append(Rejection(kind, rejection.reason, raw.decode("utf-8", "replace")))
+            batch.reject(index, rejection.reason, str(rejection), raw)
     return batch
+
+
+def convert(records: Iterable[Mapping[str, Any]], kind: Kind, owners: Expected | Only) -> Batch:
+    """As `decode`, of records that are decoded already."""
+    batch = Batch(kind)
+    for index, record in enumerate(records):
+        batch.records += 1
+        try:
+            add(batch, _converted(record, kind), owners)
+        except _Rejected as rejection:
+            batch.reject(index, rejection.reason, str(rejection), msgspec.json.encode(record, enc_hook=str))
+    return batch
+
+
+def add(batch: Batch, record: Any, owners: Expected | Only) -> None:
+    """Add one record to its model's."""
+    subject = owners.subject(record.model, record.app)
+    if isinstance(record, Prediction):
+        batch.events.setdefault(subject, []).append(_prediction(record))
+    else:
+        batch.labels.setdefault(subject, []).append(_label(record))
 
 
 def _decoded(raw: bytes, kind: Kind) -> Any:
@@ -144,24 +160,15 @@ def _decoded(raw: bytes, kind: Kind) -> Any:
         raise _Rejected("not_json" if broken else "wrong_type", _lower(str(error))) from None
 
 
+def _converted(record: Mapping[str, Any], kind: Kind) -> Any:
+    try:
+        return msgspec.convert(record, _TYPES[kind])
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise _Rejected("wrong_type", _lower(str(error))) from None
+
+
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:].replace("`", "'")
-
-
-def _app(record: Any, apps: dict[str, list[str]]) -> str:
-    found = apps.get(record.model)
-    if not found:
-        known = ", ".join(apps) or "none"
-        raise _Rejected(
-            "unknown_model", f"model: expected one that is pushed here ({known}), got {_cut(record.model)!r}"
-        )
-    if record.app is None:
-        if len(found) > 1:
-            raise _Rejected("app_needed", f"app: expected one of {', '.join(found)}, got nothing")
-        return found[0]
-    if record.app not in found:
-        raise _Rejected("unknown_app", f"app: expected one of {', '.join(found)}, got {_cut(record.app)!r}")
-    return str(record.app)
 
 
 def _cut(text: str) -> str:
@@ -170,7 +177,7 @@ def _cut(text: str) -> str:
 
 def _event_id(record: Any) -> str:
     text = str(record.event_id)
-    if not 0 < len(text) <= ID_CHARACTERS:
+    if not 0 < len(text) <= ID_CHARACTERS or "\0" in text:
         raise _Rejected("bad_id", f"event_id: expected 1 to {ID_CHARACTERS} characters, got {len(text)}")
     return text
 
@@ -185,18 +192,22 @@ def _time(value: str | float, key: str) -> float:
     return seconds
 
 
-def _add_prediction(batch: Batch, subject: tuple[str, str], record: Prediction) -> None:
+def _prediction(record: Prediction) -> NewEvent:
     version = UNVERSIONED if record.model_version is None else str(record.model_version)
-    if not 0 < len(version) <= ID_CHARACTERS:
+    if not 0 < len(version) <= ID_CHARACTERS or "\0" in version:
         raise _Rejected("bad_version", f"model_version: expected 1 to {ID_CHARACTERS} characters, got {len(version)}")
     event_id, time = _event_id(record), _time(record.timestamp, "timestamp")
-    body = _encode(Body(record.features, record.prediction, record.probability, record.latency_seconds))
-    batch.events.setdefault(subject, []).append(NewEvent(event_id, time, version, body))
-    batch.versions.setdefault(subject, {}).setdefault(event_id, version)
-    if record.latency_seconds is not None and record.latency_seconds >= 0:
-        batch.latencies.setdefault(subject, {}).setdefault(event_id, (version, record.latency_seconds))
+    if len(record.features) > MOST_NAMES or any(
+        len(name) > NAME_CHARACTERS or "\0" in name for name in record.features
+    ):
+        raise _Rejected(
+            "bad_features", f"features: expected at most {MOST_NAMES} names of at most {NAME_CHARACTERS} characters"
+        )
+    return NewEvent(
+        event_id, time, version, record.features, record.prediction, record.probability, record.latency_seconds
+    )
 
 
-def _add_label(batch: Batch, subject: tuple[str, str], record: Label) -> None:
+def _label(record: Label) -> NewLabel:
     time = None if record.label_timestamp is None else _time(record.label_timestamp, "label_timestamp")
-    batch.labels.setdefault(subject, []).append(NewLabel(_event_id(record), time, _encode(record.label)))
+    return NewLabel(_event_id(record), time, record.label)

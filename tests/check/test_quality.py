@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -473,7 +472,7 @@ def test_pushed_predictions_are_judged_as_files_are(tmp_path: Path) -> None:
     table = window_rows(2500)
     table["temp"][:500] -= 9999.0
     sent = [
-        events.NewEvent(f"{again}-{place}", table["timestamp"][place] + again, "1", _body(table, place))
+        events.NewEvent(f"{again}-{place}", table["timestamp"][place] + again, "1", *_body(table, place))
         for place in range(2500)
         for again in (0, 1)[: 1 + (place % 10 == 0)]
     ]
@@ -487,9 +486,9 @@ def test_pushed_predictions_are_judged_as_files_are(tmp_path: Path) -> None:
         assert found(result, RANGE, "temp").value == pytest.approx(550 / 2750)
 
 
-def _body(table: dict[str, Any], place: int) -> bytes:
+def _body(table: dict[str, Any], place: int) -> tuple[dict[str, Any], float]:
     features = {"temp": table["temp"][place], "gear": str(table["gear"][place]), "tank": 0.0}
-    return json.dumps({"features": features, "prediction": table["prediction"][place]}).encode()
+    return features, float(table["prediction"][place])
 
 
 # --- real faults ------------------------------------------------------------------------------------------------------

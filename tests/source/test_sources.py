@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import UTC, datetime
 from pathlib import Path
@@ -204,7 +203,8 @@ def test_vectors_and_texts_come_as_they_are(kind: str, tmp_path: Path) -> None:
                 row["event_id"],
                 row["timestamp"].tz_localize("UTC").timestamp(),
                 "1",
-                json.dumps({"features": {"v": row["v"], "note": row["note"]}, "prediction": 1}).encode(),
+                {"v": row["v"], "note": row["note"]},
+                1,
             )
             for row in made.to_dict("records")
         ]
@@ -362,12 +362,7 @@ def test_versions_on_other_bins_are_not_cut(kind: str, tmp_path: Path) -> None:
 
 def test_a_score_that_is_no_number_is_missing(tmp_path: Path) -> None:
     scores: list[Any] = [0.5, None, {"yes": 0.3, "no": 0.7}, 1]
-    rows = [
-        NewEvent(
-            str(place), START, "1", json.dumps({"features": {}, "prediction": True, "probability": score}).encode()
-        )
-        for place, score in enumerate(scores)
-    ]
+    rows = [NewEvent(str(place), START, "1", {}, True, score) for place, score in enumerate(scores)]
     with opened(tmp_path / "data") as store:
         store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=START))
         found = IngestSource(store, "shop", "demand", bucket_seconds=60).rows(

@@ -70,9 +70,9 @@ def seconds(frame: pd.DataFrame) -> Any:
 
 def as_event(row: dict[str, Any], features: tuple[str, ...] = FEATURES) -> NewEvent:
     held = {name: None if pd.isna(row[name]) else row[name] for name in features}
-    body = {"features": held, "prediction": row["prediction"], "probability": row.get("probability")}
+    body = json.loads(json.dumps({"features": held, "said": row["prediction"], "score": row.get("probability")}))
     time = row["timestamp"].tz_localize("UTC").timestamp()
-    return NewEvent(row["event_id"], time, row["model_version"], json.dumps(body).encode())
+    return NewEvent(row["event_id"], time, row["model_version"], body["features"], body["said"], body["score"])
 
 
 def push(store: Store, made: pd.DataFrame, features: tuple[str, ...] = FEATURES) -> None:
@@ -81,7 +81,7 @@ def push(store: Store, made: pd.DataFrame, features: tuple[str, ...] = FEATURES)
 
 
 def push_labels(store: Store, rows: list[tuple[str, Any, float | None]], received: float = START) -> None:
-    labels = [NewLabel(name, time, json.dumps(value).encode()) for name, value, time in rows]
+    labels = [NewLabel(name, time, json.loads(json.dumps(value))) for name, value, time in rows]
     store.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=received))
 
 

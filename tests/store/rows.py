@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,12 +28,11 @@ def opened(folder: Path, now: float = NOW) -> Iterator[Store]:
 
 
 def event(event_id: str, time: float = NOW, version: str = "1", prediction: Any = 1.0, **features: Any) -> NewEvent:
-    body = {"features": features, "prediction": prediction}
-    return NewEvent(event_id, time, version, json.dumps(body).encode())
+    return NewEvent(event_id, time, version, features, prediction)
 
 
 def label(event_id: str, value: Any = 1.0) -> NewLabel:
-    return NewLabel(event_id, None, json.dumps(value).encode())
+    return NewLabel(event_id, None, value)
 
 
 def reference(fingerprint: str = "a", spread: float = 1.0) -> Reference:

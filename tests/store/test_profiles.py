@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,7 +49,7 @@ def recount(rows: list[Any], version: str, known: Reference, window: Window) -> 
     if not held:
         return None
     features, absent, invalid = {}, {}, {}
-    bodies = [json.loads(row.body)["features"] for row in held]
+    bodies = [row.features for row in held]
     for feature in known.columns:
         values = [body.get(feature.name) for body in bodies]
         features[feature.name], invalid[feature.name] = column(values, feature.kind)
@@ -178,9 +177,7 @@ def test_two_that_feed_at_once_count_nothing_twice(store: Store) -> None:
 
     def feed() -> None:
         store.write(
-            lambda c: profiles.advance(
-                c, 1, "1", "series", bins=known.bins, seconds=3600, before=0, after=1, fresh=fresh, now=NOW
-            )
+            lambda c: profiles.advance(c, 1, [profiles.Move("1", "series", known.bins, 3600, 0, 1, fresh)], now=NOW)
         )
 
     feed()

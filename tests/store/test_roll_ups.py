@@ -22,6 +22,7 @@ from monitor.store import Store, events, schema
 from monitor.store.encoding import decode_profile, encode_profile
 from monitor.store.packing import pack, unpack
 from monitor.store.profiles import (
+    Move,
     advance,
     expire_profiles,
     lengths,
@@ -70,8 +71,8 @@ def feed(
     series: str = "s",
 ) -> None:
     """Add profiles to the series, which is at `after - 1`."""
-    about: Any = {"bins": BINS, "seconds": seconds, "before": after - 1, "after": after, "fresh": fresh, "now": now}
-    store.write(lambda c: advance(c, 1, "1", series, **about))
+    move = Move("1", series, BINS, seconds, after - 1, after, fresh)
+    store.write(lambda c: advance(c, 1, [move], now=now))
 
 
 def read(store: Store, start: int, end: int, *, seconds: int = 60) -> Profile | None:

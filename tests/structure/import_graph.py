@@ -11,7 +11,7 @@ ROOT = "monitor"
 
 # Top to bottom: a module imports only what stands above it, or its own package.
 ORDER = (
-    "version memory records options registry bundled child config windows profile stats concept calibrate estimate store schedule transport collect source"
+    "version memory records options serving_logs registry bundled child config windows profile stats concept calibrate estimate store wire schedule transport collect source"
     " check metrics alert notify retrain consequences provision report web backtest demo app cli __main__"
 ).split()
 ALONE = frozenset({"client"})  # for the watched app: imports nothing of ours, and none of ours imports it

@@ -11,10 +11,22 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.app.intake import VersionLabels
+from monitor.config import Config
+from monitor.config.model import App
 from monitor.web import create_app
-from monitor.web._ingest import BODY_BYTES, RECORDS, VALUES, BadBody, records_of
 from monitor.web._outside import read_webhook
+from monitor.wire import BadBody, Expected, read_body
+from monitor.wire.bodies import BODY_BYTES, RECORDS, VALUES
 from tests.web.test_doors import built, served
+
+NOBODYS = Expected(Config(apps=(App(name="shop"),)), "labels")
+
+
+def records_of(body: bytes, *, lines: bool) -> list[bytes]:
+    """The records of a body, which are all set aside: nobody expects any."""
+    batch = read_body(body, "lines" if lines else "json", "labels", NOBODYS)
+    return [rejection.record.encode() for rejection in batch.rejections]
+
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
 

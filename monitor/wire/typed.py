@@ -1,0 +1,142 @@
+"""Predictions of a model whose columns are known, decoded at once and checked while they are.
+
+A decoder is made for a model's columns: whatever does not fit them is refused as a whole and read record by record
+(`monitor.wire.records`), which finds what is wrong or brings the new column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import astuple
+
+from monitor.records import UNVERSIONED
+from monitor.store.events import NewRows
+from monitor.store.layout import PREDICTION, PROBABILITY, Field, Key, Kind, Layout, Of
+from monitor.wire.records import ID_CHARACTERS, LATEST, Subject
+
+TYPES: dict[Kind, Any] = {Kind.NUMBER: float, Kind.TEXT: str, Kind.FLAG: bool}
+NAMED = re.compile(rb'"model"\s*:\s*"([^"\\]{1,100})"')
+MARKS_KEPT = 1000
+HEAD = 4096  # bytes in which the first record names its model
+
+Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS)]
+Time = Annotated[datetime, Meta(tz=True)] | Annotated[float, Meta(ge=0, lt=LATEST)]
+
+
+class Unfit(Exception):
+    """The model's columns cannot be told to a decoder."""
+
+
+class TypedDecoder:
+    """A decoder for the predictions of one model."""
+
+    def __init__(self, subject: Subject, layout: Layout) -> None:
+        """A decoder for a model's columns.
+
+        Raises:
+            Unfit: some name holds values of several kinds, or of one that has to be looked at.
+        """
+        for key, found in layout.by_key.items():
+            if len(found) > 1 or found[0].kind is Kind.OTHER:
+                raise Unfit(key[1])
+        self.subject, self.layout = subject, layout
+        features = [field for field in layout.fields if field.key[0] is Of.FEATURE]
+        classes = [field for field in layout.fields if field.key[0] is Of.CLASS_PROBABILITY]
+        scored = _of(layout, PROBABILITY)
+        if (classes and scored) or PREDICTION not in layout.by_key:
+            raise Unfit("probability" if classes else "prediction")
+        self._fields = (*features, *classes, *_of(layout, PREDICTION), *scored)
+        self._classes, self._scored = (UNSET,) * len(classes), bool(scored)
+        self._full = layout.marks(field.key for field in self._fields)
+        self._marks: dict[tuple[bool, ...], bytes] = {}
+        record = self._record(subject, features, classes)
+        self._list = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
+        self._one = msgspec.json.Decoder(record)
+
+    def _record(self, subject: Subject, features: list[Field], classes: list[Field]) -> Any:
+        app, model = subject
+        (prediction,) = _of(self.layout, PREDICTION)
+        score: Any = (
+            _struct("ClassProbabilities", classes) | None if classes else float | None if self._scored else None
+        )
+        name: Any = Literal[model]
+        said: list[Any] = [
+            ("event_id", Id),
+            ("timestamp", Time),
+            ("features", _struct("Features", features)),
+            ("prediction", TYPES[prediction.kind]),
+            ("model", name),
+            ("model_version", Id | None, None),
+            ("probability", score, None),
+            ("latency_seconds", float | None, None),
+            ("app", Literal[app] | None, None),
+        ]
+        return msgspec.defstruct("Record", said, gc=False)
+
+    def decode(self, body: bytes, *, lines: bool) -> NewRows | None:
+        """The rows of a body, None where some record does not fit."""
+        if b"\\u0000" in body:
+            return None
+        try:
+            if lines:
+                found: Any = self._list.decode_lines(body)
+            else:
+                found = self._list.decode(body) if body.lstrip()[:1] == b"[" else [self._one.decode(body)]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        try:
+            rows = list(map(self._row, found))
+        except ValueError:  # a time that is none
+            return None
+        return NewRows(self._fields, rows)
+
+    def _row(self, record: Any) -> tuple[Any, ...]:
+        time, score = record.timestamp, record.probability
+        if time.__class__ is datetime:
+            time = time.timestamp()
+            if not 0 <= time < LATEST:
+                raise ValueError
+        values = astuple(record.features)
+        if self._classes:
+            values += self._classes if score is None else astuple(score)
+        values += (record.prediction, UNSET if score is None else score) if self._scored else (record.prediction,)
+        marks = self._full
+        if UNSET in values:
+            marks = self._marks_of(values)
+            values = tuple(None if value is UNSET else value for value in values)
+        return (record.event_id, time, record.model_version or UNVERSIONED, record.latency_seconds, marks, *values)
+
+    def _marks_of(self, values: tuple[Any, ...]) -> bytes:
+        there = tuple(value is not UNSET for value in values)
+        found = self._marks.get(there)
+        if found is None:
+            found = self.layout.marks(
+                field.key for field, is_there in zip(self._fields, there, strict=True) if is_there
+            )
+            if len(self._marks) < MARKS_KEPT:
+                self._marks[there] = found
+        return found
+
+
+def _of(layout: Layout, key: Key) -> Sequence[Field]:
+    return layout.by_key.get(key, ())
+
+
+def _struct(name: str, fields: Iterable[Field]) -> Any:
+    """A structure of values by name: each may be missing, or left out."""
+    fields = list(fields)
+    said = [(field.column, TYPES[field.kind] | None | UnsetType, UNSET) for field in fields]
+    spelled = {field.column: field.key[1] for field in fields}
+    return msgspec.defstruct(name, said, rename=spelled, forbid_unknown_fields=True, gc=False)
+
+
+def first_model(body: bytes) -> str | None:
+    """The model that the first record seems to be of: a guess, which the decoder checks."""
+    found = NAMED.search(body, 0, HEAD)
+    return found[1].decode("utf-8", "replace") if found else None
