@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+
+ROWS_TOGETHER = 100
+VALUES_TOGETHER = 30_000  # SQLite takes 32,766 in a statement, PostgreSQL 65,535
 
 
 def insert_new(connection: Connection, table: Table) -> Any:
@@ -39,12 +43,17 @@ def insert_rows(
 
     `new_only` leaves out those whose key is there already. Table and columns are names of ours, and never a stranger's.
     """
-    if not rows:
-        return 0
-    values = ", ".join([placeholder(connection)] * len(columns))
+    one = f"({', '.join([placeholder(connection)] * len(columns))})"
     otherwise = " ON CONFLICT DO NOTHING" if new_only else ""
-    sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}){otherwise}"  # noqa: S608 - names of ours
-    return connection.exec_driver_sql(sql, list(rows)).rowcount
+    # Many rows in one statement: between statements the driver lets go of the interpreter, and has to get it back.
+    together = max(1, min(ROWS_TOGETHER, VALUES_TOGETHER // len(columns)))
+    inserted = 0
+    for at in range(0, len(rows), together):
+        some = rows[at : at + together]
+        values = ", ".join([one] * len(some))
+        sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}{otherwise}"  # noqa: S608 - names of ours
+        inserted += connection.exec_driver_sql(sql, tuple(chain.from_iterable(some))).rowcount
+    return inserted
 
 
 def forget(connection: Connection) -> None:

@@ -190,7 +190,7 @@ def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Tak
         names = ["seq", "received", "event_id", "time", "version", "latency", "marks"]
         names += [column.column for column in block.fields]
         insert_rows(connection, layout.events.name, names, fresh)
-        _claim_waiting(connection, layout, {row[2]: row[0] for row in fresh})
+        _claim_waiting(connection, layout, fresh)
     taken.new += len(fresh)
     taken.duplicates += len(block.rows) - len(fresh)
     taken.predictions.update(row[4] for row in fresh)
@@ -255,11 +255,12 @@ def _insert_labels(connection: Connection, table: Any, rows: Sequence[tuple[Any,
     return insert_rows(connection, table.name, [column.name for column in table.columns], rows, new_only=True)
 
 
-def _claim_waiting(connection: Connection, layout: Layout, seqs: Mapping[str, int]) -> None:
+def _claim_waiting(connection: Connection, layout: Layout, fresh: Sequence[tuple[Any, ...]]) -> None:
     """Give the events that have just come the labels that have waited for them."""
     waiting = layout.waiting
     if connection.execute(select(waiting.c.event_id).limit(1)).first() is None:
         return
+    seqs = {row[2]: row[0] for row in fresh}
     asked = list(seqs)
     for at in range(0, len(asked), ASKED):
         here = waiting.c.event_id.in_(asked[at : at + ASKED])

@@ -1,19 +1,19 @@
 """Which event ids are known, at a cost that does not grow with how many there are.
 
 A unique index over random ids dirties another page for every row, so that the ten-millionth event costs five times what
-the first one did. Here an id goes to the newest of several tables, which is small. Once full, a table is only read, and
-only where its filter (a Bloom filter: B. H. Bloom, 1970, with the double hashing of Kirsch and Mitzenmacher, 2006) says that
-it may hold the id; nothing is ever decided by a filter alone.
+the first one did. Here an id goes, as a hash of 64 bits, to the newest of several tables, which is small. Once full, a table is
+only read, and only where its filter (a Bloom filter: B. H. Bloom, 1970, with the double hashing of Kirsch and Mitzenmacher,
+2006) says that it may hold the id. Neither a hash nor a filter decides anything: what they find is compared with the event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Connection, MetaData, String, Table, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, MetaData, Table, delete, func, insert, select, update
 
 from monitor.records import IntArray
 from monitor.store.dialect import insert_rows, kept
@@ -24,6 +24,7 @@ FULL = 150_000  # ids in a table
 BITS = 1 << 21  # of a filter: 14 for each id
 PROBES = 8  # with them, a stranger passes a filter once in 800 times
 ASKED = 500  # ids in one statement
+MOST = 2**63 - 1
 
 Words = NDArray[np.uint64]
 
@@ -33,29 +34,37 @@ def table_of(model: int, number: int) -> Table:
     return Table(
         f"ids_{model}_{number}",
         MetaData(),
-        Column("event_id", String, primary_key=True),
+        Column("hash", SEQ, primary_key=True, autoincrement=False),  # or the next one that was free
         Column("seq", SEQ, nullable=False),
-        sqlite_with_rowid=False,
     )
 
 
-def probes_of(ids: Sequence[str]) -> IntArray:
-    """The bits that each id sets in a filter, shape (PROBES, len(ids)).
+def hashes_of(ids: Sequence[str]) -> IntArray:
+    """A hash of each id, shape (n,): the same on every machine and in every process.
 
-    The same on every machine and in every process. Ids are taken as their UTF-8 bytes, eight at a time.
+    Ids are taken as their UTF-8 bytes, eight at a time; after each the finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
     """
     encoded = np.array([each.encode() for each in ids])
     width = -(-encoded.dtype.itemsize // 8) * 8
-    words = encoded.astype(f"S{width}").view(np.uint64).reshape(len(ids), -1)
+    words = encoded.astype(f"S{width}").view("<u8").reshape(len(ids), -1)
     mixed = np.full(len(ids), 0x9E3779B97F4A7C15, dtype=np.uint64)
     for place in range(words.shape[1]):
-        # The finaliser of SplitMix64 (Steele, Lea and Flood, 2014) after each word.
-        mixed ^= words[:, place]
-        mixed ^= mixed >> np.uint64(30)
-        mixed *= np.uint64(0xBF58476D1CE4E5B9)
-        mixed ^= mixed >> np.uint64(27)
-        mixed *= np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(31)
+        # An id has the same hash among longer ones: where it is over, nothing is mixed in.
+        going = words[:, place:].any(axis=1)
+        mixed = np.where(going, _mixed(mixed ^ words[:, place]), mixed)
+    return mixed.view(np.int64)
+
+
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: NDArray[np.uint64] = words ^ (words >> np.uint64(31))
+    return mixed
+
+
+def probes_of(hashes: IntArray) -> IntArray:
+    """The bits that each hash sets in a filter, shape (PROBES, n)."""
+    mixed = hashes.view(np.uint64)
     first, step = mixed & np.uint64(0xFFFFFFFF), (mixed >> np.uint64(32)) | np.uint64(1)
     turns = np.arange(PROBES, dtype=np.uint64)[:, None]
     found: IntArray = ((first + turns * step) % np.uint64(BITS)).astype(np.int64)
@@ -81,12 +90,12 @@ class Filters:
         words |= bits << words.dtype.type(place % 64)
         self.numbers.append(number)
 
-    def candidates(self, ids: Sequence[str]) -> dict[int, list[str]]:
+    def candidates(self, ids: Sequence[str], hashes: IntArray) -> dict[int, list[str]]:
         """By table, the ids that it may hold."""
         found: dict[int, list[str]] = {}
         if not self.numbers or not ids:
             return found
-        probes = probes_of(ids)
+        probes = probes_of(hashes)
         for block, words in enumerate(self._words):
             hits = np.bitwise_and.reduce(words[probes], axis=0)
             for place in np.flatnonzero(hits).tolist():
@@ -98,10 +107,10 @@ class Filters:
         return found
 
 
-def packed_filter(ids: Sequence[str]) -> bytes:
-    """The filter of a table that holds these ids."""
+def packed_filter(hashes: IntArray) -> bytes:
+    """The filter of a table that holds these hashes."""
     bits = np.zeros(BITS, dtype=bool)
-    bits[probes_of(ids).ravel()] = True
+    bits[probes_of(hashes).ravel()] = True
     return np.packbits(bits).tobytes()
 
 
@@ -129,53 +138,88 @@ def _filters(connection: Connection, model: int) -> tuple[int, Filters]:
 
 def find(connection: Connection, layout: Layout, ids: Sequence[str]) -> dict[str, int]:
     """The sequence numbers of those ids whose events are there."""
+    if not ids:
+        return {}
     active, filters = _filters(connection, layout.number)
+    hashes = hashes_of(ids)
+    known = dict(zip(ids, hashes.tolist(), strict=True))
     found: dict[str, int] = {}
-    for number, asked in [*filters.candidates(ids).items(), (active, ids)]:
-        found |= _look_up(connection, table_of(layout.number, number), asked)
-    return _there(connection, layout, found)
-
-
-def _look_up(connection: Connection, table: Table, ids: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for at in range(0, len(ids), ASKED):
-        query = select(table.c.event_id, table.c.seq).where(table.c.event_id.in_(ids[at : at + ASKED]))
-        found |= {row.event_id: row.seq for row in connection.execute(query)}
+    for number, asked in [*filters.candidates(ids, hashes).items(), (active, ids)]:
+        found |= _look_up(connection, layout, number, {each: known[each] for each in asked})[0]
     return found
 
 
-def _there(connection: Connection, layout: Layout, found: Mapping[str, int]) -> dict[str, int]:
-    """Without the ids of events that have gone: ids go later than events, a whole table at once."""
-    here: set[int] = set()
-    seqs = list(found.values())
-    for at in range(0, len(seqs), ASKED):
-        query = select(layout.events.c.seq).where(layout.events.c.seq.in_(seqs[at : at + ASKED]))
-        here |= set(connection.execute(query).scalars())
-    return {each: seq for each, seq in found.items() if seq in here}
+def _look_up(
+    connection: Connection, layout: Layout, number: int, asked: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Of ids and their hashes, the numbers of those whose events are there, and of the others the hash that is free."""
+    table, events = table_of(layout.number, number), layout.events
+    found: dict[str, int] = {}
+    free: dict[str, int] = {}
+    while asked:
+        held = {row[0]: row[1] for row in _some(connection, select(table), table.c.hash, list(asked.values()))}
+        query = select(events.c.seq, events.c.event_id)
+        there = {row[0]: row[1] for row in _some(connection, query, events.c.seq, list(held.values()))}
+        others = {}
+        for each, at in asked.items():
+            said = there.get(held[at]) if at in held else None
+            if said == each:
+                found[each] = held[at]
+            elif at not in held:
+                free[each] = at
+            else:
+                # Another id of the same hash, or an event that has gone: it would have gone to the next place.
+                others[each] = _following(at)
+        asked = others
+    return found, free
+
+
+def _some(connection: Connection, query: Any, column: Any, values: Sequence[int]) -> Iterator[Any]:
+    for at in range(0, len(values), ASKED):
+        yield from connection.execute(query.where(column.in_(values[at : at + ASKED])))
 
 
 def add(connection: Connection, layout: Layout, given: Mapping[str, int]) -> set[str]:
     """Take ids in with the numbers their events are to have; those whose events are there already come back instead."""
     active, filters = _filters(connection, layout.number)
-    found: dict[str, int] = {}
-    for number, asked in filters.candidates(list(given)).items():
-        found |= _look_up(connection, table_of(layout.number, number), asked)
-    known = set(_there(connection, layout, found)) if found else set()
-    fresh = {each: seq for each, seq in given.items() if each not in known} if known else given
+    ids = list(given)
+    hashes = hashes_of(ids)
+    hashed = dict(zip(ids, hashes.tolist(), strict=True))
+    known: set[str] = set()
+    for number, asked in filters.candidates(ids, hashes).items():
+        known |= _look_up(connection, layout, number, {each: hashed[each] for each in asked})[0].keys()
     table = table_of(layout.number, active)
-    taken = insert_rows(connection, table.name, ("event_id", "seq"), list(fresh.items()), new_only=True)
-    if taken < len(fresh):
-        held = _look_up(connection, table, list(fresh))
-        before = {each: seq for each, seq in held.items() if seq != fresh[each]}
-        there = set(_there(connection, layout, before))
-        known |= there
-        for each in before.keys() - there:
-            connection.execute(update(table).where(table.c.event_id == each).values(seq=fresh[each]))
+    # In the order of the table, so that neighbours are written together.
+    ordered = [ids[place] for place in np.argsort(hashes).tolist()]
+    fresh = [each for each in ordered if each not in known] if known else ordered
+    rows = [(hashed[each], given[each]) for each in fresh]
+    taken = insert_rows(connection, table.name, ("hash", "seq"), rows, new_only=True)
+    if taken < len(rows):
+        known |= _add_others(connection, layout, active, {each: hashed[each] for each in fresh}, given)
     counted = kept(connection, "ids")
     if layout.number in counted:
         counted[layout.number] += taken
     _close_if_full(connection, layout.number, table)
     return known
+
+
+def _add_others(
+    connection: Connection, layout: Layout, active: int, hashed: Mapping[str, int], given: Mapping[str, int]
+) -> set[str]:
+    """Of ids that are not all in the table: those whose events are there; the others go to the next free places."""
+    table = table_of(layout.number, active)
+    held = {row[0]: row[1] for row in _some(connection, select(table), table.c.hash, list(hashed.values()))}
+    left = {each: at for each, at in hashed.items() if held[at] != given[each]}
+    there, free = _look_up(connection, layout, active, left)
+    for each, place in free.items():
+        at = place
+        while not insert_rows(connection, table.name, ("hash", "seq"), [(at, given[each])], new_only=True):
+            at = _following(at)
+    return set(there)
+
+
+def _following(place: int) -> int:
+    return place + 1 if place < MOST else -MOST - 1
 
 
 def _close_if_full(connection: Connection, model: int, table: Table) -> None:
@@ -185,10 +229,11 @@ def _close_if_full(connection: Connection, model: int, table: Table) -> None:
         counted[model] = connection.execute(select(func.count()).select_from(table)).scalar_one()
     if counted[model] < FULL:
         return
-    rows = connection.execute(select(table.c.event_id, table.c.seq)).all()
+    rows = connection.execute(select(table.c.hash, table.c.seq)).all()
     mine = segments.c.model_id == model
     active = connection.execute(select(func.max(segments.c.number)).where(mine)).scalar_one()
-    full = {"filter": packed_filter([row.event_id for row in rows]), "last_seq": max(row.seq for row in rows)}
+    hashes = np.array([row.hash for row in rows], dtype=np.int64)
+    full = {"filter": packed_filter(hashes), "last_seq": max(row.seq for row in rows)}
     connection.execute(update(segments).where(mine, segments.c.number == active).values(full))
     table_of(model, active + 1).create(connection)
     connection.execute(insert(segments).values(model_id=model, number=active + 1))

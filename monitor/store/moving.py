@@ -30,7 +30,9 @@ def move_rows(connection: Connection) -> None:
                 row.event_id, row.time, row.version, body["features"], body["prediction"],
                 body.get("probability"), body.get("latency_seconds"),
             )  # fmt: skip
-            connection.execute(text("UPDATE models SET last_seq = :seq WHERE id = :id"), {"seq": row.seq - 1, "id": number})
+            connection.execute(
+                text("UPDATE models SET last_seq = :seq WHERE id = :id"), {"seq": row.seq - 1, "id": number}
+            )
             add_events(connection, app, name, [event], received=row.received)
         for row in _rows(connection, "labels", "seq, event_id, time, received, body", number):
             label = NewLabel(row.event_id, row.time, _decode(row.body))

@@ -1,0 +1,163 @@
+"""Ids: an event is taken in once, however many there are, in whichever table its id is, and whatever its hash."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from sqlalchemy import func, select
+
+from monitor.store import Store, events, ids, reading, schema
+from tests.store.rows import NOW, event, label, opened
+
+IDS = some.lists(some.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text), min_size=1, max_size=20)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "FULL", 50)
+
+
+def add(store: Store, names: list[str], received: float = NOW) -> events.Taken:
+    rows = [event(name, NOW + place) for place, name in enumerate(names)]
+    return store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=received))
+
+
+def kept(store: Store) -> list[str]:
+    with store.read() as connection:
+        return [row["event_id"] for row, _ in reading.wire_events(connection, 1)]
+
+
+def tables(store: Store) -> int:
+    with store.read() as connection:
+        return connection.execute(select(func.count()).select_from(schema.segments)).scalar_one()
+
+
+@settings(deadline=None)
+@given(IDS)
+def test_an_id_has_the_same_hash_alone_and_among_others(names: list[str]) -> None:
+    together = ids.hashes_of(names).tolist()
+    assert together == [int(ids.hashes_of([name])[0]) for name in names]
+
+
+def test_hashes_are_the_same_everywhere() -> None:
+    """They are on disks: another hash would make every id a stranger."""
+    assert ids.hashes_of(["a", "0b0e9d6c-5a51-4f7b-8b52-0d5b3a0e0c11", "é"]).tolist() == [
+        -327054986932344948,
+        -4298995194246021746,
+        -2510013095160115321,
+    ]
+
+
+def test_hashes_of_many_ids_differ() -> None:
+    names = [f"{kind}{place}" for kind in ("", "event-", "ÿ") for place in range(30_000)]
+    assert len(set(ids.hashes_of(names).tolist())) == len(names)
+
+
+def test_a_filter_holds_what_was_put_in_and_few_others() -> None:
+    held = [str(uuid.UUID(int=random.Random(place).getrandbits(128))) for place in range(20_000)]
+    strangers = [f"stranger {place}" for place in range(20_000)]
+    filters = ids.Filters()
+    filters.add(7, ids.packed_filter(ids.hashes_of(held[:10_000])))
+    filters.add(8, ids.packed_filter(ids.hashes_of(held[10_000:])))
+    found = filters.candidates(held, ids.hashes_of(held))
+    assert set(found[7]) >= set(held[:10_000])
+    assert set(found[8]) >= set(held[10_000:])
+    passed = filters.candidates(strangers, ids.hashes_of(strangers))
+    assert sum(map(len, passed.values())) < 10
+
+
+def test_any_number_of_filters_stand_beside_each_other() -> None:
+    filters = ids.Filters()
+    for number in range(1, 131):
+        filters.add(number, ids.packed_filter(ids.hashes_of([f"of {number}"])))
+    names = [f"of {number}" for number in range(1, 131)]
+    assert filters.candidates(names, ids.hashes_of(names)) == {number: [f"of {number}"] for number in range(1, 131)}
+
+
+@pytest.mark.usefixtures("small_tables")
+def test_an_event_counts_once_over_many_tables(store: Store) -> None:
+    names = [f"event {place}" for place in range(500)]
+    for at in range(0, 500, 30):
+        add(store, names[at : at + 30])
+    assert tables(store) >= 8
+    random.Random(1).shuffle(names)
+    again = add(store, names)
+    assert (again.new, again.duplicates) == (0, 500)
+    assert len(kept(store)) == 500
+
+
+@pytest.mark.usefixtures("small_tables")
+def test_a_label_finds_its_event_in_any_table(store: Store) -> None:
+    for at in range(0, 300, 60):
+        add(store, [f"event {place}" for place in range(at, at + 60)])
+    labels = [label(f"event {place}", float(place)) for place in range(300)]
+    store.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=NOW))
+    with store.read() as connection:
+        told = {row["event_id"]: found["label"] for row, found in reading.wire_events(connection, 1) if found}
+        assert events.count_unmatched(connection, 1) == 0
+    assert told == {f"event {place}": float(place) for place in range(300)}
+
+
+@pytest.mark.usefixtures("small_tables")
+def test_the_tables_of_ids_go_with_their_events(store: Store) -> None:
+    for at in range(0, 300, 60):
+        add(store, [f"event {place}" for place in range(at, at + 60)])
+    before = tables(store)
+    store.write(lambda c: events.drop_oldest(c, number=1, limit=250))
+    assert tables(store) < before - 2
+    # What has gone may come again, what is there may not; also where its table is still there.
+    again = add(store, [f"event {place}" for place in range(300)])
+    assert (again.new, again.duplicates) == (250, 50)
+    assert sorted(kept(store)) == sorted(f"event {place}" for place in range(300))
+
+
+@pytest.mark.usefixtures("small_tables")
+def test_ids_of_one_hash_are_told_apart(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also at the end of the numbers, in one batch, in several, and after some have gone."""
+
+    def poor(names: list[str]) -> np.ndarray:
+        return np.array([ids.MOST - len(name) % 2 for name in names], dtype=np.int64)
+
+    monkeypatch.setattr(ids, "hashes_of", poor)
+    names = [f"event {place}" for place in range(30)]
+    first = add(store, names[:10])
+    assert (first.new, first.duplicates) == (10, 0)
+    second = add(store, names[5:30])
+    assert (second.new, second.duplicates) == (20, 5)
+    labels = [label(name, name) for name in names]
+    store.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=NOW))
+    with store.read() as connection:
+        assert all(found["label"] == row["event_id"] for row, found in reading.wire_events(connection, 1))
+    store.write(lambda c: events.drop_oldest(c, number=1, limit=7))
+    third = add(store, names)
+    assert (third.new, third.duplicates) == (7, 23)
+    assert sorted(kept(store)) == sorted(names)
+
+
+def test_what_was_rolled_back_is_not_remembered(store: Store) -> None:
+    add(store, ["a"])
+
+    def fails(connection: object) -> None:
+        events.add_events(connection, "shop", "demand", [event("b", other=1)], received=NOW)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        store.write(fails)
+    rows = [event("b", third="x")]
+    assert store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=NOW)).new == 1
+    with store.read() as connection:
+        found = [row["features"] for row, _ in reading.wire_events(connection, 1)]
+    assert found == [{}, {"third": "x"}]
