@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import Future
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 6.0  # of the 10 that a stop may take; requests under way have had 2 before
 TICK_SECONDS = 1.0  # real time
 HOUSEKEEPING_SECONDS = 30.0  # real time
-FIXED_KEYS = ("listen", "metrics_listen", "data_dir")
+FIXED_KEYS = ("listen", "metrics_listen", "data_dir", "store.url")
 
 
 class StartFailed(Exception):
@@ -53,7 +54,7 @@ class Daemon:
         self.demo, self._clock = demo, clock
         self._loaded = loaded
         try:
-            self._store = Store(loaded.data_dir, now=clock.now())
+            self._store = Store(loaded.store, now=clock.now())
         except StoreError as error:
             raise StartFailed(f"data_dir: expected a store that opens: {error}") from None
         self._metrics = Metrics(VERSION)
@@ -163,9 +164,9 @@ class Daemon:
         """What cannot change while the daemon runs."""
         old = self._loaded.config
         return [
-            f"{self._loaded.path.name}:1: {key}: expected {getattr(old, key)} until a restart, got {getattr(fresh, key)}"
+            f"{self._loaded.path.name}:1: {key}: expected {attrgetter(key)(old)} until a restart, got {attrgetter(key)(fresh)}"
             for key in FIXED_KEYS
-            if getattr(old, key) != getattr(fresh, key)
+            if attrgetter(key)(old) != attrgetter(key)(fresh)
         ]
 
     def _new_recorder(self, loaded: Loaded) -> Recorder:

@@ -27,7 +27,7 @@ from monitor.check import (
     waits_for_labels,
 )
 from monitor.child import ChildFailed, in_child
-from monitor.config import Loaded, Model
+from monitor.config import Loaded, Model, StorePlace
 from monitor.consequences.exposition import expose_judgement
 from monitor.profile import Reference
 from monitor.records import CheckResult, Finding, NoData, Verdict, Window
@@ -75,16 +75,16 @@ class Look:
 
 
 def judge_files(
-    app: str, model: Model, directory: Path, data_dir: Path, look: Look
+    app: str, model: Model, directory: Path, place: StorePlace, look: Look
 ) -> tuple[list[CheckResult], list[Reference]]:
     """Judge a model whose predictions are files; runs in a child process.
 
     Returns:
         The results, and the references that the store does not keep yet: reading one costs more than judging a window.
     """
-    source = open_events(app, model, directory, data_dir)
+    source = open_events(app, model, directory, place)
     read: dict[str, Reference] = {}
-    with closing(open_for_reading(data_dir)) as store:
+    with closing(open_for_reading(place)) as store:
 
         def look_up(version: str) -> Reference | None:
             found = reference_key(model, version, directory)
@@ -109,12 +109,12 @@ def prepare_in_child(
     version: str,
     checks: Sequence[str],
     directory: Path,
-    data_dir: Path,
+    place: StorePlace,
     window: Window,
     now: float,
 ) -> dict[str, Any]:
     """What each of some checks makes of the rows of a reference, or why it cannot; runs in a child process."""
-    source = open_events(app, model, directory, data_dir)
+    source = open_events(app, model, directory, place)
     context = Context(app, model, window, source, References(lambda _: None, directory=directory), now)
     made: dict[str, Any] = {}
     for check in checks:
@@ -126,22 +126,22 @@ def prepare_in_child(
 
 
 def read_in_child(
-    app: str, model: Model, version: str, directory: Path, data_dir: Path, now: float
+    app: str, model: Model, version: str, directory: Path, place: StorePlace, now: float
 ) -> Reference | None:
     """Read a reference, from its files or from the model's own predictions; runs in a child process."""
-    return read_reference(model, version, directory, open_events(app, model, directory, data_dir), now=now)
+    return read_reference(model, version, directory, open_events(app, model, directory, place), now=now)
 
 
 Known = tuple[dict[str, Reference], dict[str, str], dict[str, str]]  # references; why others are not to be had
 
 
 def judge_heavily(
-    app: str, model: Model, directory: Path, data_dir: Path, look: Look, known: Known
+    app: str, model: Model, directory: Path, place: StorePlace, look: Look, known: Known
 ) -> list[CheckResult]:
     """The checks that read raw rows, of a model whose predictions are pushed; runs in a child process."""
-    source = open_events(app, model, directory, data_dir)
+    source = open_events(app, model, directory, place)
     found, failures, missing = known
-    with closing(open_for_reading(data_dir)) as store, store.read() as connection:
+    with closing(open_for_reading(place)) as store, store.read() as connection:
         number = events.find_model(connection, app, model.name)
         assert number is not None  # its references are kept under it
         # With their stretches, which the daemon leaves in the store.
@@ -168,7 +168,7 @@ class ModelJudgement:
 
     def __init__(self, app: str, model: Model, loaded: Loaded, results: Results) -> None:
         self.app, self.model, self.results = app, model, results
-        self.directory, self.data_dir = loaded.directory, loaded.data_dir
+        self.directory, self.place = loaded.directory, loaded.store
         self.feature_limit = loaded.config.metrics.features
         self._references: dict[str, Reference] = {}
         self._calibrations = Calibrations(self._with_stretches)
@@ -250,7 +250,7 @@ class ModelJudgement:
         return [check for check in look.checks if is_heavy(check) or (many and check in waiting)]
 
     def _judge_files(self, look: Look) -> list[CheckResult]:
-        judged, read = in_child(judge_files, self.app, self.model, self.directory, self.data_dir, look)
+        judged, read = in_child(judge_files, self.app, self.model, self.directory, self.place, look)
         for reference in read:
             self._keep(reference)
         return judged
@@ -268,7 +268,7 @@ class ModelJudgement:
         """The checks that are heavy, in a child; if it dies, they alone have failed."""
         try:
             return in_child(
-                judge_heavily, self.app, self.model, self.directory, self.data_dir, replace(look, checks=heavy), known
+                judge_heavily, self.app, self.model, self.directory, self.place, replace(look, checks=heavy), known
             )
         except (ChildFailed, OSError) as error:
             return [self._failed(check, look.windows[0], str(error)) for check in heavy]
@@ -289,7 +289,7 @@ class ModelJudgement:
                 reference = load_reference(connection, number, key)
             if reference is None:
                 now = self.results.now()
-                reference = in_child(read_in_child, self.app, self.model, version, self.directory, self.data_dir, now)
+                reference = in_child(read_in_child, self.app, self.model, version, self.directory, self.place, now)
                 assert reference is not None  # it has a key
                 self._keep(reference)
             self._references[key] = reference
@@ -304,7 +304,7 @@ class ModelJudgement:
             # A process takes longer to start than most checks to prepare: all that will ask are served by one.
             others = [each for each in self.model.checks if each != check and self._prepares(each)]
             wanted = [check, *(each for each in others if (key[0], each, key[2]) not in self._prepared)]
-            arguments = self.app, self.model, version, wanted, self.directory, self.data_dir, window, now
+            arguments = self.app, self.model, version, wanted, self.directory, self.place, window, now
             try:
                 made = in_child(prepare_in_child, *arguments)
             except ChildFailed as error:  # a reference that cannot be read; what needs none goes on

@@ -120,7 +120,7 @@ class History:
 def open_history(loaded: Loaded, app: str, model: Model, tell: Tell) -> History:
     """Read what there is of a model; what goes wrong stays in it."""
     try:
-        source = open_events(app, model, loaded.directory, loaded.data_dir)
+        source = open_events(app, model, loaded.directory, loaded.store)
         if isinstance(source, IngestSource):
             return _ingested(loaded, app, model, source)
         return _read(loaded, app, model, source, tell)

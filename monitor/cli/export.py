@@ -31,7 +31,7 @@ def export_model(loaded: Loaded, model: str, *, app: str | None, form: str, outp
         raise ExportError(f"--model: expected one of {known}, got {model!r}")
     if len(owners) > 1:
         raise ExportError(f"--app: expected one of {', '.join(owners)}, got nothing")
-    open_for_reading(loaded.data_dir).close()  # before an existing file is emptied for nothing
+    open_for_reading(loaded.store).close()  # before an existing file is emptied for nothing
     try:
         if form == "parquet":
             return _parquet(loaded, owners[0], model, output)
@@ -46,7 +46,7 @@ def export_model(loaded: Loaded, model: str, *, app: str | None, form: str, outp
 
 
 def _records(loaded: Loaded, app: str, model: str) -> Iterator[dict[str, Any]]:
-    store = open_for_reading(loaded.data_dir)
+    store = open_for_reading(loaded.store)
     try:
         with store.read() as connection:
             number = events.find_model(connection, app, model)

@@ -23,7 +23,7 @@ def _judge(loaded: Loaded, app: str, model: Model, now: float) -> list[CheckResu
     window = newest_due(model.windows, now)
     directory: Path = loaded.directory
     try:
-        source = open_events(app, model, directory, loaded.data_dir)
+        source = open_events(app, model, directory, loaded.store)
         last = source.newest_event(window.end)
         if last is not None:
             window = newest_holding(model.windows, last, window)

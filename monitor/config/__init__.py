@@ -24,6 +24,7 @@ from monitor.config.model import (
     RuleOverride,
     Windows,
 )
+from monitor.config.place import StorePlace
 from monitor.config.plugins import rebase, resolve, spots
 from monitor.config.schema import schema
 from monitor.config.tree import Path, Problem, Tree, read_tree
@@ -41,6 +42,7 @@ __all__ = [
     "Retraining",
     "Route",
     "RuleOverride",
+    "StorePlace",
     "Windows",
     "load",
     "schema",
@@ -71,6 +73,11 @@ class Loaded:
     def data_dir(self) -> FilePath:
         """The data folder, absolute."""
         return (self.directory / self.config.data_dir).resolve()
+
+    @property
+    def store(self) -> StorePlace:
+        """Where the store is."""
+        return StorePlace(self.data_dir, self.config.store.url)
 
 
 def load(

@@ -58,10 +58,10 @@ Address = Annotated[str, AfterValidator(_address)]
 class Store(Options):
     """Where everything is kept, and for how long (`retention` and `profiles` count from receipt)."""
 
-    url: Annotated[str | None, AfterValidator(not_yet)] = None
+    url: Secret | None = None
     retention: Duration = 30 * DAY
     profiles: Duration = 400 * DAY
-    max_size: Annotated[Size | None, AfterValidator(not_yet)] = None
+    max_size: Size = 2 * 10**9
     ephemeral: bool = False
 
 

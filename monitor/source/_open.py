@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from monitor import registry
-from monitor.config import Model
+from monitor.config import Model, StorePlace
 from monitor.source import EventSource
 from monitor.source.ingest import IngestSource
 from monitor.store import open_for_reading
 from monitor.windows import bucket_seconds
 
 
-def open_events(app: str, model: Model, directory: Path, data_dir: Path) -> EventSource:
+def open_events(app: str, model: Model, directory: Path, place: StorePlace) -> EventSource:
     """Where a model's predictions are: its files, or the store.
 
     Raises:
@@ -23,4 +23,4 @@ def open_events(app: str, model: Model, directory: Path, data_dir: Path) -> Even
     if module.HEAVY:
         source: EventSource = module.open_source(model.predictions, model.labels, model, directory)
         return source
-    return IngestSource(open_for_reading(data_dir), app, model.name, bucket_seconds=bucket_seconds(model.windows))
+    return IngestSource(open_for_reading(place), app, model.name, bucket_seconds=bucket_seconds(model.windows))

@@ -56,6 +56,15 @@ def insert_rows(
     return inserted
 
 
+def tables_bytes(connection: Connection) -> int:
+    """Bytes that the tables of a PostgreSQL schema take on its disk."""
+    sql = (
+        "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c"
+        " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'"
+    )
+    return int(connection.exec_driver_sql(sql).scalar_one())
+
+
 def forget(connection: Connection) -> None:
     """Forget what was remembered: what it came from has been rolled back."""
     connection.info.pop("kept", None)

@@ -1,4 +1,4 @@
-"""The store itself: SQLite in WAL mode, many readers, and one thread that writes.
+"""The store itself: SQLite in WAL mode or PostgreSQL, many readers, and one thread that writes.
 
 Every change is a function of a connection, handed to that thread through a bounded queue. The thread runs what has
 queued up in one transaction, each change in a savepoint of its own, and answers only after the commit is on the disk.
@@ -13,20 +13,24 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
+from monitor.config import StorePlace
 from monitor.store import schema
-from monitor.store.dialect import forget
+from monitor.store.dialect import forget, tables_bytes
 
 T = TypeVar("T")
 Change = Callable[[Connection], T]
 
+FILE, LOCK = "anchorwatch.db", "anchorwatch.lock"
+WRITER_LOCK = 0x616E63686F72  # a number that nobody else's advisory locks are likely to have
 QUEUE_LENGTH = 1000
 GROUP = 200  # changes a commit takes at most
 BUSY_SECONDS = 10
@@ -63,7 +67,7 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
-def _engine(path: Path, *, read_only: bool, size: int) -> Engine:
+def _sqlite(path: Path, *, read_only: bool, size: int) -> Engine:
     engine = create_engine(
         "sqlite://",
         creator=lambda: _connect(path, read_only=read_only),
@@ -76,12 +80,62 @@ def _engine(path: Path, *, read_only: bool, size: int) -> Engine:
     return engine
 
 
+def _postgresql(url: URL, *, read_only: bool, size: int) -> Engine:
+    said = url.query.get("options", "")
+    options = f"{said} -c default_transaction_read_only={'on' if read_only else 'off'} -c timezone=UTC"
+    engine = create_engine(
+        url,
+        pool_size=size,
+        max_overflow=4,
+        pool_pre_ping=True,  # the server may have been restarted
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+        connect_args={"connect_timeout": BUSY_SECONDS, "options": options, "application_name": "anchorwatch"},
+    )
+    if not read_only:
+        # One writer at a time, as with SQLite: so that numbers are given in the order in which they become visible.
+        lock = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(lock))
+    return engine
+
+
+def _url(place: StorePlace) -> URL | None:
+    """The database's URL, None where the store is a file.
+
+    Raises:
+        StoreError: the URL is none of PostgreSQL's, cannot be read, or its driver is not installed.
+    """
+    if place.url is None:
+        return None
+    try:
+        url = make_url(place.url.reveal())
+    except (OSError, ValueError, ArgumentError):
+        raise StoreError("store.url: expected a URL such as postgresql+psycopg://user:password@host/name") from None
+    if url.get_backend_name() != "postgresql":
+        raise StoreError(f"store.url: expected postgresql+psycopg://…, got {url.drivername}://…")
+    if find_spec("psycopg") is None:
+        raise StoreError("store.url: expected the package psycopg: install anchorwatch[postgres]")
+    return url.set(drivername="postgresql+psycopg")
+
+
 class ReadStore:
     """A store opened for reading: beside a running daemon, or as the reading half of one."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._readers = _engine(path, read_only=True, size=2)
+    def __init__(self, place: StorePlace) -> None:
+        """Get ready to read; nothing is connected to yet.
+
+        Raises:
+            StoreError: the URL of the database is of no use.
+        """
+        self.url = _url(place)
+        self.path = place.data_dir / FILE
+        #: What the store is called in messages, without its password.
+        self.name = FILE if self.url is None else f"{self.url.host or 'localhost'}/{self.url.database}"
+        self._readers = self._engine(read_only=True, size=2)
+
+    def _engine(self, *, read_only: bool, size: int) -> Engine:
+        if self.url is None:
+            return _sqlite(self.path, read_only=read_only, size=size)
+        return _postgresql(self.url, read_only=read_only, size=size)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -90,10 +144,13 @@ class ReadStore:
             with self._readers.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StoreError(f"{self.path.name}: {_said(error)}") from error
+            raise StoreError(f"{self.name}: {_said(error)}") from error
 
     def size_bytes(self) -> int:
         """Bytes on the disk, the write-ahead log included."""
+        if self.url is not None:
+            with self.read() as connection:
+                return tables_bytes(connection)
         files = (self.path, self.path.with_name(self.path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
@@ -101,42 +158,59 @@ class ReadStore:
         self._readers.dispose()
 
 
-def open_for_reading(data_dir: Path) -> ReadStore:
-    """The store in a data folder, read-only.
+def open_for_reading(place: StorePlace | Path) -> ReadStore:
+    """The store of a data folder, or at its place, read-only.
 
     Raises:
         StoreError: there is none.
     """
-    path = data_dir / "anchorwatch.db"
-    if not path.is_file():
-        raise StoreError(f"expected a store at {path}, found none: has the daemon run with this configuration?")
-    return ReadStore(path)
+    store = ReadStore(_place(place))
+    if store.url is None and not store.path.is_file():
+        raise StoreError(f"expected a store at {store.path}, found none: has the daemon run with this configuration?")
+    if store.url is not None:
+        try:
+            with store.read() as connection:
+                found = inspect(connection).has_table("meta")
+        except StoreError:
+            store.close()
+            raise
+        if not found:
+            store.close()
+            raise StoreError(
+                f"expected a store in {store.name}, found none: has the daemon run with this configuration?"
+            )
+    return store
+
+
+def _place(place: StorePlace | Path) -> StorePlace:
+    return StorePlace(place) if isinstance(place, Path) else place
 
 
 class Store(ReadStore):
     """The store with its writer thread."""
 
-    def __init__(self, data_dir: Path, *, now: float) -> None:
+    def __init__(self, place: StorePlace | Path, *, now: float) -> None:
         """Open or create the store and bring it to the newest schema.
 
         Raises:
             StoreError: it cannot be opened, or is of a newer schema.
         """
-        path = data_dir / "anchorwatch.db"
+        super().__init__(_place(place))
+        where = str(self.path) if self.url is None else self.name
         try:
-            data_dir.mkdir(parents=True, exist_ok=True)
-            self._held = _lock(data_dir / "anchorwatch.lock")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Several daemons may share a database, and never a file.
+            self._held = _lock(self.path.with_name(LOCK)) if self.url is None else None
         except OSError as error:
-            raise StoreError(f"{path}: {_said(error)}") from error
+            raise StoreError(f"{where}: {_said(error)}") from error
         try:
-            self._writer = _engine(path, read_only=False, size=1)
+            self._writer = self._engine(read_only=False, size=1)
             with self._writer.begin() as connection:
                 schema.migrate(connection, now)
                 self.created = schema.created_at(connection)
         except (SQLAlchemyError, sqlite3.Error, OSError, schema.NewerStore) as error:
-            self._held.close()
-            raise StoreError(f"{path}: {_said(error)}") from error
-        super().__init__(path)
+            self._release()
+            raise StoreError(f"{where}: {_said(error)}") from error
         self.errors = 0
         self._queue: queue.Queue[tuple[Change[Any], Future[Any]] | None] = queue.Queue(QUEUE_LENGTH)
         self._closing = False
@@ -182,8 +256,12 @@ class Store(ReadStore):
                 self._queue.put(None)
         self._thread.join()
         self._writer.dispose()
-        self._held.close()
+        self._release()
         super().close()
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.close()
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -215,7 +293,7 @@ class Store(ReadStore):
             self.errors += 1
             with suppress(SQLAlchemyError), self._writer.connect() as connection:
                 forget(connection)
-            failure = StoreError(f"{self.path.name}: {_said(error)}")
+            failure = StoreError(f"{self.name}: {_said(error)}")
             for _, future in group:
                 if future.running() or future.set_running_or_notify_cancel():
                     future.set_exception(failure)

@@ -276,7 +276,8 @@ def read_ledger(connection: Connection, *, after: int = 0, limit: int = 1000) ->
 
 def first_time(connection: Connection, mark: str) -> bool:
     """Whether this is said for the first time; from now on it has been."""
-    return connection.execute(insert_new(connection, marks).values(mark=mark).on_conflict_do_nothing()).rowcount == 1
+    said = insert_new(connection, marks).values(mark=mark).on_conflict_do_nothing().returning(marks.c.mark)
+    return connection.execute(said).first() is not None
 
 
 # --- outbox -----------------------------------------------------------------------------------------------------------

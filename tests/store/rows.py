@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import create_engine
 
+from monitor.config import StorePlace
+from monitor.options import Secret
 from monitor.profile import Reference, build_reference
-from monitor.records import Column, ColumnKind, EventBatch
+from monitor.records import Column, ColumnKind, EventBatch, fingerprint
 from monitor.store import Store
 from monitor.store.events import NewEvent, NewLabel
 
@@ -18,9 +21,24 @@ NOW = 1_325_376_000.0
 COLUMNS = (Column("temp", ColumnKind.NUMERIC), Column("season", ColumnKind.CATEGORICAL))
 
 
+DATABASE: str | None = None
+
+
+def place(folder: Path) -> StorePlace:
+    """A folder, or a schema of the database that goes by its name."""
+    if DATABASE is None:
+        return StorePlace(folder)
+    schema = f"s_{fingerprint(str(folder))}"
+    engine = create_engine(DATABASE)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    engine.dispose()
+    return StorePlace(folder, Secret(f"{DATABASE}?options=-csearch_path%3D{schema}"))
+
+
 @contextmanager
 def opened(folder: Path, now: float = NOW) -> Iterator[Store]:
-    store = Store(folder, now=now)
+    store = Store(place(folder), now=now)
     try:
         yield store
     finally:

@@ -107,6 +107,7 @@ def test_a_result_without_history_keeps_none(store: Store) -> None:
     assert read(store) == []
 
 
+@pytest.mark.files_only
 def test_a_store_of_the_first_schema_gets_the_tables_it_lacks(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         keep(store, said(OK, 1.0))

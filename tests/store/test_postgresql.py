@@ -1,0 +1,134 @@
+"""What only a database server can do to a store: go away, come back, refuse, and serve several daemons at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.config import StorePlace
+from monitor.options import Secret
+from monitor.store import Store, StoreError, events, open_for_reading, reading
+from tests.servers import PostgreSQL, closed_port, eventually, postgresql
+from tests.store.rows import NOW, event
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def backend() -> None:
+    """These run once, on a server of their own."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    with postgresql() as running:
+        yield running
+
+
+def place(server: PostgreSQL, folder: Path) -> StorePlace:
+    return StorePlace(folder, Secret(server.url()))
+
+
+def add(store: Store, *names: str) -> events.Taken:
+    rows = [event(name, NOW) for name in names]
+    return store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=NOW))
+
+
+def kept(store: Store) -> list[str]:
+    with store.read() as connection:
+        number = events.find_model(connection, "shop", "demand")
+        return [row["event_id"] for row, _ in reading.wire_events(connection, number)] if number else []
+
+
+def test_what_was_answered_survives_the_server_s_death_and_the_writer_goes_on(
+    server: PostgreSQL, tmp_path: Path
+) -> None:
+    store = Store(place(server, tmp_path), now=NOW)
+    add(store, "before")
+    server.program.kill()
+    with pytest.raises(StoreError):
+        add(store, "meanwhile")
+    server.program.start()
+    eventually(lambda: add(store, "after").new == 1)
+    assert add(store, "before").duplicates == 1
+    assert [name for name in kept(store) if name != "meanwhile"] == ["before", "after"]
+    assert store.errors >= 1
+    store.close()
+
+
+def test_two_daemons_give_no_number_twice_and_take_no_event_twice(server: PostgreSQL, tmp_path: Path) -> None:
+    """Each adds the same ids in its own order, many at a time; numbers become visible in their order."""
+    stores = [Store(place(server, tmp_path / name), now=NOW) for name in "ab"]
+    names = [f"shared {at}" for at in range(600)]
+    taken: list[events.Taken] = []
+
+    def work(store: Store, ordered: list[str]) -> None:
+        taken.extend(add(store, *ordered[at : at + 7]) for at in range(0, len(ordered), 7))
+
+    threads = [threading.Thread(target=work, args=each) for each in zip(stores, (names, names[::-1]), strict=True)]
+    seen: list[int] = []
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        with stores[0].read() as connection:
+            number = events.find_model(connection, "shop", "demand")
+            if number:
+                rows = reading.rows_after(
+                    connection, number, seen[-1] if seen else 0, keys=(), versions=["1"], limit=10**6
+                )
+                seen += rows.column("seq") if rows.rows else []
+    assert sum(each.new for each in taken) == 600
+    assert sorted(name for name in kept(stores[1]) if name.startswith("shared")) == sorted(names)
+    with stores[1].read() as connection:
+        rows = reading.rows_after(connection, 1, seen[-1] if seen else 0, keys=(), versions=["1"], limit=10**6)
+        everything = reading.rows_after(connection, 1, 0, keys=(), versions=["1"], limit=10**6)
+    # Whoever reads on from the last number it has seen misses none.
+    assert [*seen, *(rows.column("seq") if rows.rows else [])] == list(everything.column("seq"))
+    for store in stores:
+        store.close()
+
+
+def test_a_column_that_another_daemon_has_brought_is_known(server: PostgreSQL, tmp_path: Path) -> None:
+    one, other = (Store(place(server, tmp_path / name), now=NOW) for name in "ab")
+    for store, name in ((one, "x"), (other, "y"), (one, "z")):
+        rows = [event(f"column {name}", NOW, **{name: 1.0, f"also {name}": "t"})]
+        store.write(lambda c, rows=rows: events.add_events(c, "shop", "demand", rows, received=NOW))
+    with other.read() as connection:
+        found = {row["event_id"]: row["features"] for row, _ in reading.wire_events(connection, 1)}
+    assert [found[f"column {name}"] for name in "xyz"] == [{name: 1.0, f"also {name}": "t"} for name in "xyz"]
+    one.close(), other.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mysql://root:hunter2@127.0.0.1/x", r"store\.url: expected postgresql\+psycopg://…, got mysql://…"),
+        ("no url, hunter2", r"store\.url: expected a URL such as"),
+        ("postgresql+psycopg://watch:hunter2@127.0.0.1:{closed}/log", r"127\.0\.0\.1/log: .*"),
+        ("postgresql+psycopg://watch:hunter2-wrong@127.0.0.1:{port}/log", r"127\.0\.0\.1/log: .*authentication failed"),
+        ("postgresql+psycopg://watch:hunter2@127.0.0.1:{port}/no_such", r"127\.0\.0\.1/no_such: .*does not exist"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_refused_without_its_password(
+    server: PostgreSQL, tmp_path: Path, url: str, expected: str
+) -> None:
+    where = StorePlace(tmp_path, Secret(url.format(port=server.program.port, closed=closed_port())))
+    with pytest.raises(StoreError, match=expected) as caught:
+        Store(where, now=NOW)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_database_without_a_store_is_told_to_a_reader(server: PostgreSQL, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="found none: has the daemon run"):
+        open_for_reading(StorePlace(tmp_path, Secret(server.url(database="postgres"))))
+
+
+def test_the_size_is_that_of_its_tables(server: PostgreSQL, tmp_path: Path) -> None:
+    store = Store(place(server, tmp_path), now=NOW)
+    before = store.size_bytes()
+    add(store, *(f"event {at}" for at in range(5000)))
+    assert store.size_bytes() > before + 5000 * 50
+    store.close()
