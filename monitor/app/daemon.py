@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from monitor.alert.rules import RULES
 from monitor.app.deliveries import Deliveries
+from monitor.app.feeding import Following, feeds_of
 from monitor.app.intake import Intake
 from monitor.app.jobs import AppLook, Housekeeping, Results
 from monitor.app.judgement import ModelJudgement, looks_between
@@ -60,6 +61,7 @@ class Daemon:
         self._metrics = Metrics(VERSION)
         self._scheduler = Scheduler(clock, jitter_seconds=min(0.5, 0.5 / clock.rate))
         self._looks: list[AppLook] = []
+        self._feeds: list[Following] = []
         self._ready = False
         self._counted_errors = 0
         self._reloading = threading.Lock()
@@ -152,6 +154,7 @@ class Daemon:
                 log.error("configuration not reloaded", extra={"problems": problems})
                 return problems
             self._scheduler.clear()
+            self._unfollow(PATIENCE_SECONDS)
             self._results.retire()
             for look in self._looks:
                 look.close()
@@ -194,7 +197,23 @@ class Daemon:
             # A full disk keeps nobody from watching; alerts of checks that are gone end at the next start or reload.
             log.error("gone checks not retired", extra={"error": str(error)})  # noqa: TRY400 - the error says it all
         self._schedule(loaded, results)
+        self._follow(loaded)
         self._refresh()
+
+    def _follow(self, loaded: Loaded) -> None:
+        """Begin to pull what is pulled."""
+        for app, model, kind in feeds_of(loaded):
+            feed = Following(app, model, kind, loaded, self._store, self._intake, self._metrics, may_run=lambda: True)
+            self._feeds.append(feed)
+            feed.start()
+
+    def _unfollow(self, patience_seconds: float) -> None:
+        for feed in self._feeds:
+            feed.stop()
+        ends = time.monotonic() + patience_seconds
+        for feed in self._feeds:
+            feed.join(max(0.1, ends - time.monotonic()))
+        self._feeds = []
 
     def _schedule(self, loaded: Loaded, results: Results) -> None:
         self._looks = []
@@ -263,6 +282,7 @@ class Daemon:
         """Finish or abandon what runs, write what is queued, close the store."""
         self._ready = False
         started = time.monotonic()
+        self._unfollow(PATIENCE_SECONDS / 3)
         abandoned = self._scheduler.stop(patience_seconds=PATIENCE_SECONDS / 2)
         self._deliveries.stop(patience_seconds=max(0.5, PATIENCE_SECONDS - (time.monotonic() - started)))
         for look in self._looks:

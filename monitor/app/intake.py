@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,10 +19,13 @@ from monitor.store import Store, StoreError, StoreFull, events
 from monitor.store.dialect import forget
 from monitor.store.events import Taken
 from monitor.store.layout import Layout, layout_of
-from monitor.wire import Batch, Expected, Kind, Subject, read_body
+from monitor.store.quarantine import records_aside, set_aside, take_out
+from monitor.wire import Batch, Expected, Kind, Subject, decode, read_body
+from monitor.wire.calls import Services, read_calls
 from monitor.wire.typed import TypedDecoder, Unfit, first_model
 
 WAITING_RECORDS = 100_000  # beyond them, whoever brings more is asked to come again
+AGAIN = 1000  # records set aside that are sent again at once
 TOGETHER = 20_000  # records that are stored in one go
 
 
@@ -59,11 +62,13 @@ class Intake:
         self._asked = False
         self._recorder: Recorder
         self._owners: dict[Kind, Expected]
+        self._services: Services
         self._decoders: dict[str, TypedDecoder] = {}
 
     def configure(self, config: Config, recorder: Recorder) -> None:
         """Take in what a configuration expects."""
         self._recorder = recorder
+        self._services = Services(config)
         self._owners = {"predictions": Expected(config, "predictions"), "labels": Expected(config, "labels")}
         self._decoders = {}
         with self._store.read() as connection:
@@ -92,6 +97,23 @@ class Intake:
         name = first_model(body) if kind == "predictions" else None
         typed = self._decoders.get(name) if name else None
         return read_body(body, form, kind, self._owners[kind], typed, model)
+
+    def read_calls(self, headers: Mapping[str, str], body: bytes) -> Batch:
+        """The calls of inference services that a request's CloudEvents tell of.
+
+        Raises:
+            Unreadable: it holds no events.
+        """
+        return read_calls(headers, body, self._services)
+
+    def aside(self, kind: Kind, seqs: Collection[int] | None) -> Batch:
+        """Records that were set aside, read once more; storing them takes them out of where they were."""
+        with self._store.read() as connection:
+            rows = records_aside(connection, kind, seqs, AGAIN)
+        batch = decode([record for _, record in rows], kind, self._owners[kind])
+        taken = [seq for seq, _ in rows]
+        batch.also.append(lambda connection, _batch, _now: take_out(connection, taken))
+        return batch
 
     def take(self, batch: Batch) -> Future[Batch]:
         """Store a batch; the future is done once it is on the disk.
@@ -149,7 +171,7 @@ class Intake:
         now = self._now()
         try:
             with connection.begin_nested():
-                _store(connection, [each.batch for each in go.some], go, self._recorder, now)
+                _store(connection, go.some, go, self._recorder, now)
         except SQLAlchemyError:
             raise  # the disk's fault is everybody's
         except Exception:  # noqa: BLE001 - whose fault it is, is found by storing them one by one
@@ -161,7 +183,7 @@ class Intake:
             forget(connection)
             try:
                 with connection.begin_nested():
-                    _store(connection, [waiting.batch], go, self._recorder, now)
+                    _store(connection, [waiting], go, self._recorder, now)
             except SQLAlchemyError:
                 raise
             except Exception as error:  # noqa: BLE001 - handed to whoever brought the batch
@@ -202,11 +224,15 @@ class Intake:
         self._told(go.effects)
 
 
-def _store(connection: Connection, batches: Sequence[Batch], go: _Go, recorder: Recorder, now: float) -> None:
+def _store(connection: Connection, some: Sequence[_Waiting], go: _Go, recorder: Recorder, now: float) -> None:
     """Store batches in the caller's savepoint; a version that is new may be what a retraining has brought."""
+    # What a batch's own steps add to it must be gone if this comes to nothing.
+    batches = [each.batch.copy() if each.batch.also else each.batch for each in some]
     together: dict[Subject, list[Any]] = {}
     labels: dict[Subject, list[Any]] = {}
     for batch in batches:
+        for step in batch.also:
+            step(connection, batch, now)
         for subject, rows in batch.events.items():
             together.setdefault(subject, []).extend(rows)
         for subject, found in batch.labels.items():
@@ -220,7 +246,9 @@ def _store(connection: Connection, batches: Sequence[Batch], go: _Go, recorder: 
     for (app, model), found in labels.items():
         go.taken.append(("labels", (app, model), events.add_labels(connection, app, model, found, received=now)))
     if rejections := [each for batch in batches for each in batch.rejections]:
-        events.add_rejections(connection, rejections, now=now)
+        set_aside(connection, rejections, now=now)
+    for waiting, batch in zip(some, batches, strict=True):
+        waiting.batch = batch
 
 
 class VersionLabels:

@@ -20,11 +20,16 @@ from monitor.memory import give_back
 from monitor.metrics import Metrics
 from monitor.records import CheckResult, Family, Finding, Reading, Sample, Verdict, Window
 from monitor.store import Store, StoreError, events, history, watch
+from monitor.store.pending import expire_halves
 from monitor.store.profiles import expire_profiles
+from monitor.store.quarantine import trim
+from monitor.store.reading import oldest_receipt
 from monitor.windows import window_seconds
 
 log = logging.getLogger(__name__)
 
+HALF_KEPT = 86400.0  # seconds that a request waits for its response
+EVICTED_ROWS, EVICTIONS = 5000, 200  # in a step, and steps in a round
 STEP_ROWS = 500  # retention deletes in small steps, so that nobody waits long for the writer
 
 
@@ -151,8 +156,11 @@ class Housekeeping:
         said = now - options.profiles
         self._expire("verdicts", lambda c: history.expire_verdicts(c, before=said, limit=STEP_ROWS))
         self._expire("profiles", lambda c: expire_profiles(c, updated_before=now - options.profiles, limit=STEP_ROWS))
+        self._expire("halves", lambda c: expire_halves(c, received_before=now - HALF_KEPT, limit=STEP_ROWS))
+        store.write(trim)
+        self._evict()
         for app, model in self.loaded.config.models():
-            if model.labels is not None and model.labels.type == "ingest":
+            if model.labels is not None and not registry.load("source", model.labels.type).HEAVY:
                 self._labels(app.name, model, now)
         give_back()
 
@@ -167,6 +175,29 @@ class Housekeeping:
         if number is not None:
             step = partial(events.expire_events, number=number, now=now, keep=kept, limit=STEP_ROWS)
             self._expire("events", step)
+
+    def _evict(self) -> None:
+        """The oldest raw rows go where the store is larger than it may be; of all models, those received first."""
+        store, most = self.results.store, self.loaded.config.store.max_size
+        models = [(app.name, model.name) for app, model in self.loaded.config.models()]
+        for app, model in models:
+            self.results.metrics.add("anchorwatch_store_rows_evicted_total", 0, app=app, model=model)
+        for _ in range(EVICTIONS):
+            if store.used_bytes() <= most:
+                return
+            with store.read() as connection:
+                oldest = [
+                    (first, app, model, number)
+                    for app, model in models
+                    if (number := events.find_model(connection, app, model)) is not None
+                    and (first := oldest_receipt(connection, number)) is not None
+                ]
+            if not oldest:
+                return
+            _, app, model, number = min(oldest)
+            gone = store.write(partial(events.drop_oldest, number=number, limit=EVICTED_ROWS))
+            self.results.metrics.add("anchorwatch_store_rows_evicted_total", gone, app=app, model=model)
+            log.warning("rows evicted", extra={"app": app, "model": model, "rows": gone, "max_size": most})
 
     def _labels(self, app: str, model: Model, now: float) -> None:
         store, metrics = self.results.store, self.results.metrics

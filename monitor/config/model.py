@@ -240,11 +240,12 @@ class Model(Options):
     @model_validator(mode="after")
     def _labels_join(self) -> Model:
         kinds = [spec.type for spec in (self.predictions, self.labels) if spec is not None and spec.type]
-        if len(set(kinds)) > 1:
+        # What is pushed or pulled is all in the store, and is joined there.
+        if len({registry.load("source", kind).HEAVY for kind in kinds}) > 1:
             raise PydanticCustomError(
                 "value_error",
-                "labels: expected {wanted}, where the predictions are, got {got} (not available yet)",
-                {"wanted": kinds[0], "got": kinds[1]},
+                "labels: expected {wanted}, as the predictions are, got {got}",
+                {"wanted": "files" if kinds[0] == "files" else "no files", "got": kinds[1]},
             )
         return self
 

@@ -106,8 +106,9 @@ def _named(kind: str, container: Any, path: Path) -> Iterator[Spot]:
 
 def _model_spots(model: dict[str, Any], path: Path) -> Iterator[Spot]:
     model.setdefault("predictions", {"type": "ingest"})
-    pushed = isinstance(model["predictions"], dict) and model["predictions"].get("type") == "ingest"
-    if pushed:
+    source = model["predictions"]
+    # What is pushed or pulled is kept in the store, where labels can be pushed to, too.
+    if isinstance(source, dict) and source.get("type") in ("ingest", "kafka", "redis", "sql"):
         model.setdefault("labels", {"type": "ingest"})
     for role in ("reference", "predictions", "labels"):
         value = model.get(role)

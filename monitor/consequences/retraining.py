@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from monitor import registry
 from monitor.alert.lifecycle import labels_of
 from monitor.config import Loaded, Model
 from monitor.records import (
@@ -189,7 +190,7 @@ class Retrainings:
         self, connection: Connection, app: str, model: Model, history: list[KeptRetraining], at_most: int
     ) -> int:
         """Labelled predictions since the newest retraining was asked for; counting ends at `at_most`."""
-        if model.labels is not None and model.labels.type == "ingest":
+        if model.labels is not None and not registry.load("source", model.labels.type).HEAVY:
             since = history[0].requested if history else 0.0
             if self._count_labels is not None:
                 return self._count_labels(app, model.name, since, at_most)

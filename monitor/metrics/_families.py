@@ -9,6 +9,8 @@ from monitor.records import Family
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+FEED = ("app", "model", "kind")
+
 CORE: tuple[Family, ...] = (
     gauge("build_info", "Always 1; which Anchorwatch this is.", "version", "pythonversion"),
     gauge("config_info", "Always 1; the hash of the configuration in force.", "hash"),
@@ -94,9 +96,17 @@ CORE: tuple[Family, ...] = (
         "kind",
         "reason",
     ),
+    gauge("ingest_feed_up", "Whether the last look at what is pulled succeeded.", *FEED),
+    gauge("ingest_feed_last_record_timestamp_seconds", "When records were last pulled, in Unix time.", *FEED),
+    counter("ingest_feed_failures_total", "Looks at what is pulled that failed.", *FEED),
+    counter("ingest_feed_skipped_total", "What was pulled and is no record, such as tombstones.", *FEED),
+    counter("ingest_feed_lost_total", "Records that were gone before they could be pulled, as far as it is told.", *FEED),
     gauge("store_queue_length", "Writes waiting for the store."),
     gauge("store_size_bytes", "Size of the store's files."),
     counter("store_errors_total", "Writes the store could not do."),
+    counter(
+        "store_rows_evicted_total", "Raw rows deleted before their time, because of store.max_size.", "app", "model"
+    ),
     counter("store_rows_expired_total", "Raw rows deleted because they were past their retention.", "table"),
 )
 

@@ -14,6 +14,7 @@ from monitor.options import Options as _Options
 from monitor.profile import Cutter, Profile, Reference, merge, profile_batch, same_bins
 from monitor.profile.seasons import DAY, HOUR, cells_of
 from monitor.records import Column, ColumnKind, EventBatch, LabelledBatch, Role, Window, fingerprint
+from monitor.serving_logs import Outcome
 from monitor.source import ReferenceFor
 from monitor.source._outcomes import event_columns
 from monitor.source._stored import array_of, batch_of, keys_of
@@ -31,8 +32,26 @@ PART_ROWS = 5000  # rows that become columns at once
 BATCH_ROWS = 1000  # rows that tell which columns there are
 
 
+class Outputs(_Options):
+    """How what a serving system logs of its answers is read, where it does not say so itself."""
+
+    classes: tuple[str, ...] = ()
+    prediction: str = ""
+    probability: str = ""
+
+
 class Options(_Options):
-    """Pushed to `/v1/predictions` and `/v1/labels`; there is nothing to set."""
+    """Pushed to `/v1/predictions` and `/v1/labels`, or logged to `/v1/cloudevents` by an inference service.
+
+    `service` is the name of that service where it is not the model's, `outputs` says how its answers are read.
+    """
+
+    service: str = ""
+    outputs: Outputs = Outputs()
+
+    def outcome(self) -> Outcome:
+        """How answers are read."""
+        return Outcome(self.outputs.classes, self.outputs.prediction, self.outputs.probability)
 
 
 def series_of(reference: Reference, bucket_seconds: int) -> str:

@@ -24,7 +24,7 @@ from sqlalchemy.pool import QueuePool
 
 from monitor.config import StorePlace
 from monitor.store import schema
-from monitor.store.dialect import forget, tables_bytes
+from monitor.store.dialect import forget, rows_bytes, tables_bytes
 
 T = TypeVar("T")
 Change = Callable[[Connection], T]
@@ -153,6 +153,17 @@ class ReadStore:
                 return tables_bytes(connection)
         files = (self.path, self.path.with_name(self.path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+    def used_bytes(self) -> int:
+        """Bytes that hold something: neither database gives room that has become free back to the disk."""
+        with self.read() as connection:
+            if self.url is not None:
+                return rows_bytes(connection)
+            pages, free, size = (
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            return int((pages - free) * size)
 
     def close(self) -> None:
         self._readers.dispose()

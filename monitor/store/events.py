@@ -25,10 +25,8 @@ from monitor.store.layout import (
     layout_of,
     stored,
 )
-from monitor.store.schema import cursors, models, rejected, versions
+from monitor.store.schema import cursors, models, versions
 
-REJECTED_KEPT = 10_000
-RECORD_CHARACTERS = 4000
 ASKED = 500  # ids in one statement
 
 
@@ -60,15 +58,6 @@ class NewLabel:
     event_id: str
     time: float | None
     value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A record that was not taken in, and why."""
-
-    kind: str
-    reason: str
-    record: str
 
 
 @dataclass(slots=True)
@@ -283,19 +272,6 @@ def expire_labels(connection: Connection, number: int, *, received_before: float
     return connection.execute(delete(waiting).where(waiting.c.event_id.in_(old))).rowcount
 
 
-# --- rejected records -------------------------------------------------------------------------------------------------
-
-
-def add_rejections(connection: Connection, rows: Sequence[Rejection], *, now: float) -> None:
-    """Keep rejected records aside for a person to read: the newest few thousand, each cut to a few thousand characters."""
-    values = [
-        {"at": now, "kind": row.kind, "reason": row.reason, "record": row.record[:RECORD_CHARACTERS]} for row in rows
-    ]
-    connection.execute(insert(rejected), values[-REJECTED_KEPT:])
-    newest = connection.execute(select(func.max(rejected.c.seq))).scalar_one()
-    connection.execute(delete(rejected).where(rejected.c.seq <= newest - REJECTED_KEPT))
-
-
 # --- letting go -------------------------------------------------------------------------------------------------------
 
 
@@ -313,8 +289,23 @@ def expire_events(connection: Connection, *, number: int, now: float, keep: floa
 
 
 def drop_oldest(connection: Connection, *, number: int, limit: int) -> int:
-    """Drop a model's oldest predictions whatever their age; how many went."""
-    return _drop(connection, number, None, limit)
+    """Drop a model's first predictions, whatever their age; how many went.
+
+    What is not in its profile yet goes last: only where nothing else is left.
+    """
+    layout = layout_of(connection, number)
+    events, labels = layout.events, layout.labels
+    profiled = select(func.min(cursors.c.seq)).where(cursors.c.model_id == number)
+    most = connection.execute(profiled).scalar()
+    first = select(events.c.seq).order_by(events.c.seq).limit(limit)
+    seqs = connection.execute(first if most is None else first.where(events.c.seq <= most)).scalars().all()
+    seqs = seqs or connection.execute(first).scalars().all()
+    if not seqs:
+        return 0
+    connection.execute(delete(labels).where(labels.c.event_seq <= seqs[-1]))
+    connection.execute(delete(events).where(events.c.seq <= seqs[-1]))
+    ids.forget(connection, number, seqs[-1] + 1)
+    return len(seqs)
 
 
 def _drop(connection: Connection, number: int, which: Any, limit: int) -> int:

@@ -11,8 +11,10 @@ from sqlalchemy import Connection, text
 from monitor.store import ids
 from monitor.store.events import NewEvent, NewLabel, add_events, add_labels
 from monitor.store.layout import create_tables
+from monitor.store.quarantine import Rejection, set_aside
 
 TOGETHER = 5000
+CUT = 4000  # characters that were kept of a record
 _decode = msgspec.json.Decoder().decode
 
 
@@ -39,6 +41,15 @@ def move_rows(connection: Connection) -> None:
             add_labels(connection, app, name, [label], received=row.received)
     for table in ("events", "labels"):
         connection.execute(text(f"DROP TABLE {table}"))
+
+
+def move_rejected(connection: Connection) -> None:
+    """Move the records that were set aside; those that are as long as they could be may have been cut."""
+    for row in connection.execute(text("SELECT at, kind, reason, record FROM rejected ORDER BY seq")).all():
+        whole = len(row.record) < CUT
+        rejection = Rejection(row.kind, row.reason, row.reason, row.record.encode(), whole=whole)
+        set_aside(connection, [rejection], now=row.at)
+    connection.execute(text("DROP TABLE rejected"))
 
 
 def _rows(connection: Connection, table: str, columns: str, number: int) -> Iterator[Any]:

@@ -99,6 +99,12 @@ def oldest_event(connection: Connection, number: int) -> float | None:
     return None if found is None else float(found)
 
 
+def oldest_receipt(connection: Connection, number: int) -> float | None:
+    """When the oldest event that is kept was received."""
+    found = connection.execute(select(func.min(layout_of(connection, number).events.c.received))).scalar_one()
+    return None if found is None else float(found)
+
+
 def newest_seq(connection: Connection, number: int) -> int:
     """The number of the last event that is kept, 0 where there is none."""
     return connection.execute(select(func.max(layout_of(connection, number).events.c.seq))).scalar_one() or 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Float,
@@ -67,15 +68,39 @@ segments = Table(
     Column("filter", LargeBinary),
 )
 
-rejected = Table(
-    "rejected",
+# Records that were not taken in, for a person to read, mend and send again.
+quarantine = Table(
+    "quarantine",
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("at", Float, nullable=False),
     Column("kind", String, nullable=False),
     Column("reason", String, nullable=False),
-    Column("record", Text, nullable=False),
+    Column("message", String, nullable=False),
+    Column("whole", Boolean, nullable=False),  # whether the record is all there
+    Column("record", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# How far what is pulled has been read: written with the records before it.
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("app", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("position", Text, nullable=False),
+)
+
+# Requests whose response has not come yet, and the other way round.
+halves = Table(
+    "halves",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("side", String, primary_key=True),
+    Column("received", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("halves_by_receipt", "received"),
 )
 
 versions = Table(
@@ -238,13 +263,15 @@ def _missing_tables(connection: Connection) -> None:
 
 def _typed_rows(connection: Connection) -> None:
     """Events and labels move from JSON in two tables to typed columns in tables of each model's own."""
-    from monitor.store.moving import move_rows
+    from monitor.store.moving import move_rejected, move_rows
 
     if "last_seq" not in {column["name"] for column in inspect(connection).get_columns("models")}:
         connection.exec_driver_sql("ALTER TABLE models ADD COLUMN last_seq BIGINT NOT NULL DEFAULT 0")
     _missing_tables(connection)
     if inspect(connection).has_table("events"):
         move_rows(connection)
+    if inspect(connection).has_table("rejected"):
+        move_rejected(connection)
 
 
 # Each brings a store one version further. A step that has been released is never edited.

@@ -17,6 +17,7 @@ from monitor.records import iso
 from monitor.store import watch as kept
 from monitor.store.history import load_states, read_verdicts
 from monitor.web._guard import authorise_names
+from monitor.web._query import sequence_number
 from monitor.web._watch import Watch
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -78,11 +79,9 @@ def verdicts(watch: Watch) -> Endpoint:
     """What was said of each window, and how that changed as labels came, after `?after=`; a thousand at most."""
 
     async def answer(request: Request) -> Response:
-        text = request.query_params.get("after", "0")
-        if not text.isdigit() or len(text) > 18:
-            return JSONResponse({"error": f"after: expected a sequence number, got {text[:40]!r}"}, 400)
+        after = sequence_number(request)
         wanted = {name: request.query_params.get(name) for name in ("app", "model", "check")}
-        rows = await _read(watch, lambda c: read_verdicts(c, **wanted, after=int(text), limit=ENTRIES))
+        rows = await _read(watch, lambda c: read_verdicts(c, **wanted, after=after, limit=ENTRIES))
         return JSONResponse({"verdicts": rows})
 
     return answer
@@ -133,12 +132,8 @@ def ledger(watch: Watch) -> Endpoint:
     """Entries of the ledger after `?after=`, oldest first, a thousand at most."""
 
     async def answer(request: Request) -> Response:
-        text = request.query_params.get("after", "0")
-        if not text.isdigit() or len(text) > 18:
-            return JSONResponse({"error": f"after: expected a sequence number, got {text[:40]!r}"}, 400)
-        return JSONResponse(
-            {"entries": await _read(watch, lambda c: kept.read_ledger(c, after=int(text), limit=ENTRIES))}
-        )
+        after = sequence_number(request)
+        return JSONResponse({"entries": await _read(watch, lambda c: kept.read_ledger(c, after=after, limit=ENTRIES))})
 
     return answer
 

@@ -10,11 +10,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from monitor.serving_logs import Unreadable
 from monitor.store import StoreError
 from monitor.store.layout import TooManyNames
 from monitor.web._api import alerts, findings, groups, ledger, page, retrainings, status, verdicts
 from monitor.web._guard import Refused, authorise, content_type, limited_body
 from monitor.web._outside import BadWebhook, read_webhook
+from monitor.web._rejected import read_again, rejected
 from monitor.web._watch import Watch
 from monitor.wire import BadBody, Batch, Kind
 from monitor.wire.bodies import ARROW, BODY_BYTES, CONTENT_TYPES, TooLarge, unpacked
@@ -22,6 +24,7 @@ from monitor.wire.bodies import ARROW, BODY_BYTES, CONTENT_TYPES, TooLarge, unpa
 LARGE_BYTES = 512 * 1024  # above it, decoding leaves the loop to others
 JSON_TYPES = ("application/json",)
 WEBHOOK_BYTES = 4 * 1024 * 1024
+AGAIN_BYTES = 1024 * 1024
 REFUSALS = {TooManyNames: (422, "too_many_names"), BadWebhook: (400, "not_a_webhook")}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -46,6 +49,9 @@ def create_app(watch: Watch) -> Starlette:
             "/v1/predictions", _guarded(watch, "ingest", _ingest(watch, "predictions"), "predictions"), methods=["POST"]
         ),
         Route("/v1/labels", _guarded(watch, "ingest", _ingest(watch, "labels"), "labels"), methods=["POST"]),
+        Route("/v1/cloudevents", _guarded(watch, "ingest", _cloudevents(watch), "cloudevents"), methods=["POST"]),
+        Route("/v1/rejected", _guarded(watch, "operate", rejected(watch)), methods=["GET"]),
+        Route("/v1/rejected", _guarded(watch, "operate", _again(watch)), methods=["POST"]),
         Route("/v1/alerts", _guarded(watch, "operate", _webhook(watch), "alerts"), methods=["POST"]),
         Route("/-/reload", _guarded(watch, "operate", _reload(watch)), methods=["POST", "PUT"]),
         *_probes(watch),
@@ -132,6 +138,38 @@ def _ingest(watch: Watch, kind: Kind) -> Endpoint:
         return JSONResponse({"accepted": batch.accepted, "rejected": batch.rejected}, code)
 
     return ingest
+
+
+def _cloudevents(watch: Watch) -> Endpoint:
+    async def cloudevents(request: Request) -> Response:
+        body = await limited_body(request, BODY_BYTES)
+        encoding = request.headers.get("content-encoding", "").strip().lower()
+
+        def decoded() -> Batch:
+            return watch.intake.read_calls(request.headers, unpacked(body, encoding))
+
+        try:
+            batch = await asyncio.to_thread(decoded)
+        except Unreadable as error:
+            raise BadBody(str(error), error.reason) from None
+        # KServe and Seldon send a body once and look at nothing but the status.
+        rejected = list(batch.rejected)
+        await asyncio.wrap_future(watch.intake.take(batch))
+        code = 422 if batch.records and len(rejected) == batch.records else 202
+        return JSONResponse({"accepted": batch.records - len(rejected), "rejected": rejected}, code)
+
+    return cloudevents
+
+
+def _again(watch: Watch) -> Endpoint:
+    async def again(request: Request) -> Response:
+        content_type(request, JSON_TYPES)
+        asked = read_again(await limited_body(request, AGAIN_BYTES))
+        batch = await asyncio.to_thread(watch.intake.aside, asked.kind, asked.seqs)
+        stored = await asyncio.wrap_future(watch.intake.take(batch))
+        return JSONResponse({"accepted": stored.accepted, "rejected": stored.rejected})
+
+    return again
 
 
 def _webhook(watch: Watch) -> Endpoint:

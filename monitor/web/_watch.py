@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -17,6 +18,12 @@ class Intake(Protocol):
 
     def read(self, body: bytes, form: str, kind: Kind, model: str = "") -> Batch:
         """The records of a request's body; raises `BadBody`."""
+
+    def read_calls(self, headers: Mapping[str, str], body: bytes) -> Batch:
+        """The calls that a request's CloudEvents tell of; raises `Unreadable`."""
+
+    def aside(self, kind: Kind, seqs: Collection[int] | None) -> Batch:
+        """Records that were set aside, read once more."""
 
     def take(self, batch: Batch) -> Future[Batch]:
         """Store a batch; done once it is on the disk."""

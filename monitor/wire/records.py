@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
+from sqlalchemy import Connection
 
 from monitor.config import Config
 from monitor.records import UNVERSIONED, instant
-from monitor.store.events import NewEvent, NewLabel, NewRows, Rejection
+from monitor.store.events import NewEvent, NewLabel, NewRows
 from monitor.store.layout import MOST_NAMES
+from monitor.store.quarantine import Rejection
 
 ID_CHARACTERS = 256
 NAME_CHARACTERS = 256
@@ -65,15 +67,24 @@ class Batch:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     records: int = 0
+    also: list[Callable[[Connection, Batch, float], None]] = field(
+        default_factory=list
+    )  # first, in the same transaction
 
     @property
     def accepted(self) -> int:
         return self.records - len(self.rejected)
 
+    def copy(self) -> Batch:
+        """Another batch of the same records."""
+        events = {subject: list(rows) for subject, rows in self.events.items()}
+        labels = {subject: list(rows) for subject, rows in self.labels.items()}
+        return replace(self, events=events, labels=labels, rejected=[*self.rejected], rejections=[*self.rejections])
+
     def reject(self, index: int, reason: str, message: str, record: bytes) -> None:
         """Set one record aside."""
         self.rejected.append({"index": index, "reason": message})
-        self.rejections.append(Rejection(self.kind, reason, record.decode("utf-8", "replace")))
+        self.rejections.append(Rejection(self.kind, reason, message, record))
 
 
 _TYPES: dict[str, Any] = {"predictions": Prediction, "labels": Label}

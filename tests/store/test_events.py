@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 
 from monitor.records import Window
 from monitor.source.ingest import VERSIONS, IngestSource
-from monitor.store import Store, events, reading, schema
-from monitor.store.events import Rejection
+from monitor.store import Store, events, quarantine, reading, schema
 from monitor.store.layout import Layout
+from monitor.store.quarantine import Rejection
 from tests.store.rows import NOW, event, label, opened, reference
 
 DAY = 86400.0
@@ -117,13 +117,31 @@ def test_labels_are_joined_by_the_time_of_the_prediction(store: Store) -> None:
 
 
 def test_rejected_records_are_kept_aside_and_bounded(store: Store) -> None:
-    rows = [Rejection("predictions", "not_json", "x" * 9000)] * (events.REJECTED_KEPT // 2 + 1)
+    rows = [Rejection("predictions", "not_json", "no JSON", b"x" * 9)] * (quarantine.ROWS_KEPT // 2 + 1)
     for _ in range(2):
-        store.write(lambda c: events.add_rejections(c, rows, now=NOW))
-    assert count(store, schema.rejected) == events.REJECTED_KEPT
+        store.write(lambda c: quarantine.set_aside(c, rows, now=NOW))
+    assert count(store, schema.quarantine) == quarantine.ROWS_KEPT
+    long = [Rejection("labels", "not_json", "no JSON", b"y" * (quarantine.RECORD_BYTES + place)) for place in (0, 1)]
+    store.write(lambda c: quarantine.set_aside(c, long, now=NOW))
     with store.read() as connection:
-        longest = connection.execute(select(func.max(func.length(schema.rejected.c.record)))).scalar()
-    assert longest == events.RECORD_CHARACTERS
+        assert [len(record) for _, record in quarantine.records_aside(connection, "labels", None, 10)] == [
+            quarantine.RECORD_BYTES
+        ]
+        whole = quarantine.read_aside(connection, after=quarantine.ROWS_KEPT + 2)
+    assert [(row["whole"], len(row["record"])) for row in whole] == [
+        (True, quarantine.RECORD_BYTES),
+        (False, quarantine.RECORD_BYTES),
+    ]
+
+
+def test_all_rejected_records_together_have_so_much_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "BYTES_KEPT", 100)
+    rows = [Rejection("predictions", "not_json", "\0", bytes([place]) * 30) for place in range(10)]
+    store.write(lambda c: quarantine.set_aside(c, rows, now=NOW))
+    assert store.write(quarantine.trim) == 7
+    with store.read() as connection:
+        assert [record[0] for _, record in quarantine.records_aside(connection, "predictions", None, 10)] == [7, 8, 9]
+    assert store.write(quarantine.trim) == 0
 
 
 # --- letting go -------------------------------------------------------------------------------------------------------

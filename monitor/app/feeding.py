@@ -1,0 +1,131 @@
+"""What is pulled: each feed has a thread that polls it, stores what came together with how far it has been read, and goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from monitor import registry
+from monitor.app.intake import Intake
+from monitor.config import Loaded, Model
+from monitor.metrics import Metrics
+from monitor.source import SourceError
+from monitor.store import Store, StoreError
+from monitor.store.pending import PositionMoved, feed_position, save_position
+from monitor.wire import Kind, Only, decode
+
+log = logging.getLogger(__name__)
+
+POLL_RECORDS = 5000
+POLL_SECONDS = 1.0
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0  # after an error, each time twice as long
+
+
+def feeds_of(loaded: Loaded) -> list[tuple[str, Model, Kind]]:
+    """What of a configuration is pulled: app, model, and what of it."""
+    found: list[tuple[str, Model, Kind]] = []
+    for app, model in loaded.config.models():
+        sides: tuple[tuple[Kind, Any], ...] = (("predictions", model.predictions), ("labels", model.labels))
+        for kind, spec in sides:
+            if spec is not None and hasattr(registry.load("source", spec.type), "open_feed"):
+                found.append((app.name, model, kind))
+    return found
+
+
+class Following:
+    """One feed and its thread."""
+
+    def __init__(
+        self,
+        app: str,
+        model: Model,
+        kind: Kind,
+        loaded: Loaded,
+        store: Store,
+        intake: Intake,
+        metrics: Metrics,
+        *,
+        may_run: Callable[[], bool],
+    ) -> None:
+        self.app, self.model, self.kind = app, model, kind
+        self._spec: Any = model.predictions if kind == "predictions" else model.labels
+        self._directory, self._store, self._intake, self._metrics = loaded.directory, store, intake, metrics
+        self._may_run = may_run
+        self._labels = {"app": app, "model": model.name, "kind": kind}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"feed-{app}-{model.name}-{kind}", daemon=True)
+
+    def start(self) -> None:
+        for name in ("skipped", "lost", "failures"):
+            self._metrics.add(f"anchorwatch_ingest_feed_{name}_total", 0, **self._labels)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end, without waiting."""
+        self._stopping.set()
+
+    def join(self, patience_seconds: float) -> None:
+        """Wait until it has ended; what was under way is stored or left where it is."""
+        self._thread.join(patience_seconds)
+
+    def _run(self) -> None:
+        wait = FIRST_WAIT_SECONDS
+        feed: Any = None
+        while not self._stopping.is_set():
+            if not self._may_run():
+                self._stopping.wait(POLL_SECONDS)
+                continue
+            try:
+                if feed is None:
+                    module = registry.load("source", self._spec.type)
+                    feed = module.open_feed(
+                        self._spec.options, kind=self.kind, columns=self.model.columns, directory=self._directory
+                    )
+                more = self._step(feed)
+                self._metrics.set("anchorwatch_ingest_feed_up", 1, **self._labels)
+                wait = FIRST_WAIT_SECONDS
+                if not more and feed.every_seconds:
+                    self._stopping.wait(feed.every_seconds)
+                continue
+            except PositionMoved:
+                continue
+            except (SourceError, StoreError) as error:
+                self._failed(str(error))
+            except Exception as error:
+                # The edge of one feed: its fault stops no other.
+                log.exception("feed failed", extra=self._labels)
+                self._failed(f"{type(error).__name__}: {error}")
+            self._stopping.wait(wait)
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+        if feed is not None:
+            feed.close()
+
+    def _failed(self, reason: str) -> None:
+        log.error("feed not read", extra={**self._labels, "reason": reason})
+        self._metrics.set("anchorwatch_ingest_feed_up", 0, **self._labels)
+        self._metrics.add("anchorwatch_ingest_feed_failures_total", **self._labels)
+
+    def _step(self, feed: Any) -> bool:
+        """Poll once and store what came; whether more waits."""
+        with self._store.read() as connection:
+            before = feed_position(connection, self.app, self.model.name, self.kind)
+        pulled = feed.poll(before, limit=POLL_RECORDS, timeout_seconds=POLL_SECONDS)
+        if pulled.records or pulled.position != before:
+            batch = decode(pulled.records, self.kind, Only((self.app, self.model.name)))
+            keep = partial(self._keep, before=before, position=pulled.position)
+            batch.also.append(lambda connection, _batch, _now: keep(connection))
+            self._intake.take(batch).result()
+            feed.confirm(pulled.position)
+            self._metrics.set("anchorwatch_ingest_feed_last_record_timestamp_seconds", time.time(), **self._labels)
+        self._metrics.add("anchorwatch_ingest_feed_skipped_total", pulled.skipped, **self._labels)
+        self._metrics.add("anchorwatch_ingest_feed_lost_total", pulled.lost, **self._labels)
+        if pulled.caution:
+            log.warning("feed read with caution", extra={**self._labels, "caution": pulled.caution})
+        return bool(pulled.more)
+
+    def _keep(self, connection: Any, *, before: str | None, position: str) -> None:
+        save_position(connection, self.app, self.model.name, self.kind, position, before=before)
