@@ -7,7 +7,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -159,6 +159,12 @@ class Scheduler:
     ) -> None:
         job = self._jobs[name] = _Job(name, lane, work, late)
         self._timer.add_job(self._fire, _At(following), args=(job,), id=name, next_run_time=datetime.now(UTC))
+
+    def soon(self, names: Collection[str]) -> None:
+        """Run some jobs at once, and from then on at their times."""
+        for job in self._timer.get_jobs():
+            if job.id in names:
+                job.modify(next_run_time=datetime.now(UTC))
 
     def clear(self) -> None:
         """Take all jobs off; those that are running end by themselves."""

@@ -1,20 +1,29 @@
-"""A real HTTP server on a real socket that behaves as a test scripts it, well or badly."""
+"""Real servers on real sockets: an HTTP server that behaves as a test scripts it, and the programs that are followed."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import socket
 import ssl
 import struct
+import subprocess
+import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -224,3 +233,211 @@ def certificate(folder: Path, *, valid_days: int = 30) -> Certificate:
         + built.public_bytes(serialization.Encoding.PEM)
     )
     return Certificate(path, ends.timestamp())
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+
+def eventually(condition: Callable[[], Any], *, within: float = 20.0) -> Any:
+    """What a condition says once it is true; what it raises meanwhile is waited out."""
+    ends = time.monotonic() + within
+    while True:
+        last: object = "nothing"
+        try:
+            if found := condition():
+                return found
+        except Exception as error:
+            last = error
+        assert time.monotonic() < ends, f"expected it within {within:g} s, got {last!r}"
+        time.sleep(0.01)
+
+
+@dataclass
+class Program:
+    """A server that is a program of its own, in a process group of its own; it keeps its port and its files over restarts."""
+
+    arguments: Sequence[str]
+    folder: Path
+    port: int
+    ready: Callable[[], Any]
+    user: str | None = None
+    gentle: int = signal.SIGTERM
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.arguments, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True, user=self.user, group=self.user, extra_groups=[] if self.user else None,
+            )  # fmt: skip
+        try:
+            eventually(self._is_ready)
+        except AssertionError as error:
+            said = (self.folder / "log").read_text(errors="replace")[-2000:]
+            raise AssertionError(f"{self.arguments[0]}: {error}\n{said}") from error
+
+    def _is_ready(self) -> Any:
+        assert self.process is not None
+        assert self.process.poll() is None, "it has ended"
+        return self.ready()
+
+    def send(self, sign: int) -> None:
+        """A signal for the whole group."""
+        assert self.process is not None
+        os.killpg(self.process.pid, sign)
+
+    def kill(self) -> None:
+        """Without a word, as a machine that loses its power."""
+        self.send(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        if self.process is None or self.process.poll() is not None:
+            return
+        with suppress(ProcessLookupError):
+            self.send(signal.SIGCONT)
+            self.send(self.gentle)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+def _found(name: str, *folders: str) -> str:
+    path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *folders]))
+    if path is None:
+        pytest.skip(f"expected the program {name}, which is absent")
+    return path
+
+
+def _answers(port: int, say: bytes = b"") -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 1) as connection:
+        connection.settimeout(1)
+        if not say:
+            return b"connected"
+        connection.sendall(say)
+        return connection.recv(100)
+
+
+@contextmanager
+def redis_server(*settings: str) -> Iterator[Program]:
+    """A running Redis that writes down everything before it answers."""
+    found, port = _found("redis-server"), closed_port()
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        arguments = [
+            found, "--bind", "127.0.0.1", "--port", str(port), "--dir", folder, "--save", "",
+            "--appendonly", "yes", "--appendfsync", "always", *settings,
+        ]  # fmt: skip
+        server = Program(arguments, Path(folder), port, lambda: not _answers(port, b"PING\r\n").startswith(b"-LOADING"))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@dataclass
+class PostgreSQL:
+    """A running PostgreSQL with the user `watch`, whose password is `hunter2`, and the database `log`, which is its own."""
+
+    program: Program
+
+    def url(self, *, user: str = "watch", password: str = "hunter2", database: str = "log") -> str:
+        return f"postgresql+psycopg://{user}:{password}@127.0.0.1:{self.program.port}/{database}"
+
+
+@contextmanager
+def postgresql() -> Iterator[PostgreSQL]:
+    """A new PostgreSQL, which asks for passwords. It refuses to run as root: then it runs as the user postgres."""
+    folders = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    initdb, postgres = _found("initdb", *folders), _found("postgres", *folders)
+    port, user = closed_port(), "postgres" if os.getuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder:
+        if user is not None:
+            shutil.chown(folder, user, user)
+        secret = Path(folder) / "password"
+        secret.write_text("hunter2\n")
+        secret.chmod(0o644)
+        data = f"{folder}/data"
+        subprocess.run(
+            [initdb, "-D", data, "-U", "watch", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--no-sync"],
+            cwd=folder, check=True, capture_output=True, user=user, group=user, extra_groups=[] if user else None,
+        )  # fmt: skip
+        arguments = [postgres, "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", folder]
+        found = PostgreSQL(
+            Program(arguments, Path(folder), port, lambda: _connects(port), user=user, gentle=signal.SIGINT)
+        )
+        try:
+            found.program.start()
+            with _admin(port) as connection:
+                connection.execute("CREATE DATABASE log")
+            yield found
+        finally:
+            found.program.stop()
+
+
+def _admin(port: int) -> Any:
+    import psycopg
+
+    where = f"host=127.0.0.1 port={port} user=watch password=hunter2 dbname=postgres"
+    return psycopg.connect(where, autocommit=True, connect_timeout=2)
+
+
+def _connects(port: int) -> bool:
+    _admin(port).close()
+    return True
+
+
+_BROKER = """
+import sys, time
+from confluent_kafka import Producer
+cluster = Producer({"bootstrap.servers": "127.0.0.1:1", "test.mock.num.brokers": 1, "log_level": 0})
+print(next(iter(cluster.list_topics(timeout=10).brokers.values())).port, flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass
+class Broker:
+    """librdkafka's mock cluster, in a process of its own: in memory, gone with it, and with four partitions a topic."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It holds its connections and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def kafka_broker() -> Iterator[Broker]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BROKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield Broker(process, int(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.wait(10)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()

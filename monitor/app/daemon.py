@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from operator import attrgetter
@@ -18,8 +19,9 @@ from monitor.app.feeding import Following, feeds_of
 from monitor.app.intake import Intake
 from monitor.app.jobs import AppLook, Housekeeping, Results
 from monitor.app.judgement import ModelJudgement, looks_between
+from monitor.app.leases import WATCH, Leases, unit_of
 from monitor.config import Config, ConfigError, Loaded, load
-from monitor.consequences.configured import expose_config, forget_unconfigured
+from monitor.consequences.configured import expose_config, forget_unconfigured, forget_unit
 from monitor.consequences.exposition import expose_alerts, expose_effects
 from monitor.consequences.recording import Effects, Recorder
 from monitor.memory import settle
@@ -62,6 +64,8 @@ class Daemon:
         self._scheduler = Scheduler(clock, jitter_seconds=min(0.5, 0.5 / clock.rate))
         self._looks: list[AppLook] = []
         self._feeds: list[Following] = []
+        self._jobs: dict[str, list[str]] = {}  # by unit
+        self._leases = Leases(self._store, changed=self._shared)
         self._ready = False
         self._counted_errors = 0
         self._reloading = threading.Lock()
@@ -77,6 +81,7 @@ class Daemon:
             now=clock.now,
             trigger_settled=self._trigger_settled,
             told=lambda effects: expose_effects(self._metrics, effects),
+            mine=partial(self._leases.working, WATCH),
         )
 
     # --- what the web sees ----------------------------------------------------------------------------------------
@@ -136,6 +141,7 @@ class Daemon:
         self._apply(self._loaded)
         self._scheduler.start()
         self._deliveries.start()
+        self._leases.start()
         self._ready = True
         settle()
         listen = f"http://{self._loaded.config.listen}/"
@@ -189,8 +195,14 @@ class Daemon:
         self._intake.configure(loaded.config, recorder)
         expose_config(self._metrics, loaded, checks=recorder.checks(), gone=before - recorder.checks())
         results = self._results = Results(
-            self._store, self._metrics, recorder, now=self._clock.now, changed=self._changed
+            self._store, self._metrics, recorder, now=self._clock.now, changed=self._changed, leases=self._leases
         )
+        units = {WATCH, *(unit_of(app.name, None) for app in loaded.config.apps)}
+        units |= {unit_of(app.name, model.name) for app, model in loaded.config.models()}
+        self._leases.configure(units)
+        for unit in units:
+            if not self._leases.holds(unit):
+                self._forget(unit)
         try:
             expose_effects(self._metrics, self._store.write(recorder.retire))
         except StoreError as error:
@@ -203,7 +215,8 @@ class Daemon:
     def _follow(self, loaded: Loaded) -> None:
         """Begin to pull what is pulled."""
         for app, model, kind in feeds_of(loaded):
-            feed = Following(app, model, kind, loaded, self._store, self._intake, self._metrics, may_run=lambda: True)
+            mine = partial(self._leases.working, unit_of(app, model.name))
+            feed = Following(app, model, kind, loaded, self._store, self._intake, self._metrics, mine=mine)
             self._feeds.append(feed)
             feed.start()
 
@@ -216,7 +229,7 @@ class Daemon:
         self._feeds = []
 
     def _schedule(self, loaded: Loaded, results: Results) -> None:
-        self._looks = []
+        self._looks, self._jobs = [], {}
         for app in loaded.config.apps:
             specs = [(f"probe:{probe.name}", probe) for probe in app.probes]
             specs += [(name, spec) for name in ("scrape", "process") if (spec := getattr(app, name)) is not None]
@@ -224,21 +237,62 @@ class Daemon:
                 look = AppLook(app.name, check, spec, results)
                 self._looks.append(look)
                 late = partial(self._late, app.name, None, check)
-                self._scheduler.every(f"{app.name}/{check}", spec.every, look.run, late)
+                self._every(unit_of(app.name, None), f"{app.name}/{check}", spec.every, look.run, late)
         for app, model in loaded.config.models():
             judgement = ModelJudgement(app.name, model, loaded, results)
             mature = model.labels.mature if model.labels else 0.0
             following = partial(next_look_time, model.windows, mature=mature)
             late = partial(self._late_model, app.name, model.name, tuple(model.checks))
-            self._scheduler.at(f"{app.name}/{model.name}", following, judgement.run, late)
+            unit, name = unit_of(app.name, model.name), f"{app.name}/{model.name}"
+            self._jobs.setdefault(unit, []).append(name)
+            self._scheduler.at(name, following, self._if_mine(unit, judgement.run), late)
             for check, every in looks_between(model).items():
                 late = partial(self._late, app.name, model.name, check)
                 work = partial(judgement.between_windows, check)
-                self._scheduler.every(f"{app.name}/{model.name}/{check}", every, work, late, lane="judge")
+                self._every(unit, f"{name}/{check}", every, work, late, lane="judge")
         rate = self._clock.rate
         keep = Housekeeping(loaded, results)
-        self._scheduler.every("housekeeping", HOUSEKEEPING_SECONDS * rate, keep.run, _nothing, lane="keep")
-        self._scheduler.every("tick", TICK_SECONDS * rate, partial(self._tick, results), _nothing, lane="keep")
+        self._every(WATCH, "housekeeping", HOUSEKEEPING_SECONDS * rate, keep.run, _nothing, lane="keep")
+        self._every(WATCH, "tick", TICK_SECONDS * rate, partial(self._tick, results), _nothing, lane="keep")
+
+    def _every(
+        self,
+        unit: str,
+        name: str,
+        seconds: float,
+        work: Callable[[], None],
+        late: Callable[[], None],
+        lane: str = "look",
+    ) -> None:
+        """Schedule a unit's work, which is only done while the unit is this daemon's."""
+        self._jobs.setdefault(unit, []).append(name)
+        self._scheduler.every(name, seconds, self._if_mine(unit, work), late, lane=lane)
+
+    def _if_mine(self, unit: str, work: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            with self._leases.working(unit) as mine:
+                if mine:
+                    work()
+
+        return run
+
+    def _shared(self, gained: set[str], lost: set[str]) -> None:
+        """Begin with what has become this daemon's, and show no more what has become another's."""
+        for unit in lost:
+            self._forget(unit)
+        for unit in gained:
+            self._scheduler.soon(self._jobs.get(unit, ()))
+
+    def _forget(self, unit: str) -> None:
+        if unit == WATCH:
+            names = ("anchorwatch_alerts", "anchorwatch_notification_queue_length", "anchorwatch_retraining_active")
+            self._metrics.withdraw(names)
+            return
+        for app, model in [(app.name, None) for app in self._loaded.config.apps] + [
+            (app.name, model.name) for app, model in self._loaded.config.models()
+        ]:
+            if unit_of(app, model) == unit:
+                forget_unit(self._metrics, app, model)
 
     def _late(self, app: str, model: str | None, check: str) -> None:
         self._metrics.add("anchorwatch_check_late_runs_total", app=app, model=model, check=check)
@@ -258,6 +312,8 @@ class Daemon:
 
     def _refresh(self) -> None:
         """The figures that are counted in the store."""
+        if not self._leases.holds(WATCH):
+            return
         with self._store.read() as connection:
             live = watch.alert_counts(connection)
             queued = watch.queue_lengths(connection)
@@ -287,6 +343,7 @@ class Daemon:
         self._deliveries.stop(patience_seconds=max(0.5, PATIENCE_SECONDS - (time.monotonic() - started)))
         for look in self._looks:
             look.close()
+        self._leases.stop()
         self._store.close()
         log.info("daemon stopped", extra={"abandoned": abandoned})
 

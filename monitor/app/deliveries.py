@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
@@ -52,7 +53,9 @@ class Deliveries:
         now: Callable[[], float],
         trigger_settled: Delivered,
         told: Callable[[Effects], None],
+        mine: Callable[[], AbstractContextManager[bool]],
     ) -> None:
+        self._mine = mine
         self._store, self._metrics = store, metrics
         self._config, self._now = config, now
         self._trigger_settled, self._told = trigger_settled, told
@@ -85,7 +88,8 @@ class Deliveries:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                busy = self._one()
+                with self._mine() as mine:
+                    busy = mine and self._one()
             except StoreError as error:
                 log.warning("outbox not available", extra={"error": str(error)})
                 busy = False

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -49,12 +50,12 @@ class Following:
         intake: Intake,
         metrics: Metrics,
         *,
-        may_run: Callable[[], bool],
+        mine: Callable[[], AbstractContextManager[bool]],
     ) -> None:
         self.app, self.model, self.kind = app, model, kind
         self._spec: Any = model.predictions if kind == "predictions" else model.labels
         self._directory, self._store, self._intake, self._metrics = loaded.directory, store, intake, metrics
-        self._may_run = may_run
+        self._mine = mine
         self._labels = {"app": app, "model": model.name, "kind": kind}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"feed-{app}-{model.name}-{kind}", daemon=True)
@@ -76,16 +77,15 @@ class Following:
         wait = FIRST_WAIT_SECONDS
         feed: Any = None
         while not self._stopping.is_set():
-            if not self._may_run():
-                self._stopping.wait(POLL_SECONDS)
-                continue
             try:
-                if feed is None:
-                    module = registry.load("source", self._spec.type)
-                    feed = module.open_feed(
-                        self._spec.options, kind=self.kind, columns=self.model.columns, directory=self._directory
-                    )
-                more = self._step(feed)
+                more = False
+                with self._mine() as mine:
+                    if mine:
+                        feed = feed or self._opened()
+                        more = self._step(feed)
+                if not mine:
+                    self._stopping.wait(POLL_SECONDS)
+                    continue
                 self._metrics.set("anchorwatch_ingest_feed_up", 1, **self._labels)
                 wait = FIRST_WAIT_SECONDS
                 if not more and feed.every_seconds:
@@ -103,6 +103,11 @@ class Following:
             wait = min(2 * wait, LONGEST_WAIT_SECONDS)
         if feed is not None:
             feed.close()
+
+    def _opened(self) -> Any:
+        module = registry.load("source", self._spec.type)
+        columns = self.model.columns
+        return module.open_feed(self._spec.options, kind=self.kind, columns=columns, directory=self._directory)
 
     def _failed(self, reason: str) -> None:
         log.error("feed not read", extra={**self._labels, "reason": reason})

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from monitor import registry
+from monitor.app.leases import Leases, unit_of
 from monitor.config import Loaded, Model, PluginSpec
 from monitor.consequences.exposition import expose_effects, expose_run
 from monitor.consequences.recording import Effects, Recorder
@@ -47,7 +48,9 @@ class Results:
         *,
         now: Callable[[], float],
         changed: Callable[[Effects], None],
+        leases: Leases,
     ) -> None:
+        self._leases = leases
         self.store, self.metrics, self.recorder, self.now, self.changed = store, metrics, recorder, now, changed
         self.retired = False
         self._showing = threading.Lock()
@@ -68,7 +71,9 @@ class Results:
 
         def change(connection: Connection) -> Effects | None:
             # Asked in the writer: what comes after the retirement of its check would bring the check's alerts back.
-            return None if self.retired else self.recorder.record(connection, result)
+            # Another daemon may have taken the work over while this one was held up.
+            gone = self.retired or not self._leases.still(connection, unit_of(result.app, result.model))
+            return None if gone else self.recorder.record(connection, result)
 
         try:
             effects = self.store.write(change)

@@ -9,6 +9,7 @@ from monitor import registry
 from monitor.config import Config, Loaded
 from monitor.consequences.exposition import CHECK_GAUGES, OUTCOMES, expose_state
 from monitor.metrics import Metrics
+from monitor.metrics._families import families
 from monitor.records import Verdict
 from monitor.registry import known
 
@@ -47,6 +48,14 @@ def _expose_zeros(metrics: Metrics, app: str, model: str, *, guarded: bool) -> N
             metrics.add("anchorwatch_retraining_refusals_total", 0, app=app, model=model, guard=guard)
         for outcome in OUTCOMES:
             metrics.add("anchorwatch_retraining_outcomes_total", 0, app=app, model=model, outcome=outcome)
+
+
+def forget_unit(metrics: Metrics, app: str, model: str | None) -> None:
+    """Take the gauges of an app or a model off the page: another daemon sees to it, and shows them."""
+    gauges = [name for name in families() if metrics.kind(name) == "gauge" and name != "anchorwatch_app_info"]
+    metrics.withdraw([name for name in gauges if "model" in families()[name].labels], app=app, model=model or "")
+    if model is None:
+        metrics.withdraw([name for name in gauges if "model" not in families()[name].labels], app=app)
 
 
 def forget_unconfigured(metrics: Metrics, old: Loaded, fresh: Config) -> None:

@@ -20,6 +20,7 @@ from monitor.store.schema import cursors, profiles, references
 
 ROLLED_UP = (86400, 3600)
 DAY = ROLLED_UP[0]
+COUNTED = "counted"  # no series of profiles: its cursor says up to which event a version's rows are counted by bin
 
 
 class CursorMoved(Exception):
@@ -41,13 +42,42 @@ def cursor(connection: Connection, number: int, version: str, series: str) -> in
     return int(connection.execute(query).scalar() or 0)
 
 
+def positions(connection: Connection, number: int, versions: Iterable[str]) -> dict[tuple[str, str], int]:
+    """Every cursor of these versions, by version and series."""
+    query = select(cursors).where(cursors.c.model_id == number, cursors.c.version.in_(list(versions)))
+    return {(row.version, row.series): row.seq for row in connection.execute(query)}
+
+
+def counted_from(held: Mapping[tuple[str, str], int], version: str) -> int:
+    """Up to which event a version's rows are counted, by the cursors there are.
+
+    Where that was never said, what is in a profile was there before anybody counted.
+    """
+    said = held.get((version, COUNTED))
+    return max((seq for (of, _), seq in held.items() if of == version), default=0) if said is None else said
+
+
+def begin_counting(connection: Connection, number: int, versions: Iterable[str]) -> None:
+    """Say where the counting of these versions begins, where that was not said yet."""
+    held = positions(connection, number, versions)
+    for version in versions:
+        if (version, COUNTED) not in held:
+            seq = counted_from(held, version)
+            connection.execute(insert(cursors).values(model_id=number, version=version, series=COUNTED, seq=seq))
+
+
+def end_counting(connection: Connection, number: int) -> None:
+    """Forget up to which event rows are counted: should they be counted again, that begins with those to come."""
+    connection.execute(delete(cursors).where(cursors.c.model_id == number, cursors.c.series == COUNTED))
+
+
 def _of(table: Any, number: int, version: str, series: str) -> tuple[Any, ...]:
     return table.c.model_id == number, table.c.version == version, table.c.series == series
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The profiles of a version's events in `(before, after]`, to be added to their buckets.
+    """The profiles of a version's events in `(before, after]`, to be added to their buckets; of `COUNTED` there are none.
 
     Attributes:
         version: of the events.
@@ -90,9 +120,13 @@ def advance(connection: Connection, number: int, moves: Iterable[Move], *, now: 
 
 def _advance(connection: Connection, number: int, move: Move, now: float) -> None:
     version, series = move.version, move.series
+    if series == COUNTED:
+        connection.execute(update(cursors).where(*_of(cursors, number, version, series)).values(seq=move.after))
+        return
     if move.before == 0:
         # A new series has begun: an older one of this version is fed no more, and must not hold up retention.
-        connection.execute(delete(cursors).where(cursors.c.model_id == number, cursors.c.version == version))
+        others = (cursors.c.model_id == number, cursors.c.version == version, cursors.c.series != COUNTED)
+        connection.execute(delete(cursors).where(*others))
         # One that begins anew is rebuilt from the rows: what it held before would count them twice.
         connection.execute(delete(profiles).where(*_of(profiles, number, version, series)))
         connection.execute(insert(cursors).values(model_id=number, version=version, series=series, seq=move.after))

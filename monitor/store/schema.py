@@ -249,6 +249,17 @@ ledger = Table(
     sqlite_autoincrement=True,
 )
 
+# The daemons that share this store, and which of them does what; seconds of the database's clock.
+daemons = Table("daemons", metadata, Column("id", String, primary_key=True), Column("seen", Float, nullable=False))
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("unit", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
+)
+
 # What has been said once and is not said again.
 marks = Table("marks", metadata, Column("mark", String, primary_key=True))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,13 @@ def queue(store: Store, key: str, *, target: str = "team") -> None:
 @contextmanager
 def delivering(store: Store, config: Config, metrics: Metrics) -> Iterator[Deliveries]:
     made = Deliveries(
-        store, metrics, config=lambda: config, now=lambda: NOW, trigger_settled=lambda *_: [], told=lambda _: None
+        store,
+        metrics,
+        config=lambda: config,
+        now=lambda: NOW,
+        trigger_settled=lambda *_: [],
+        told=lambda _: None,
+        mine=lambda: nullcontext(True),
     )
     made.start()
     try:
