@@ -83,7 +83,6 @@ def model_id(connection: Connection, app: str, name: str) -> int:
     assert inserted.inserted_primary_key is not None  # the table has one
     number = int(inserted.inserted_primary_key[0])
     create_tables(connection, number)
-    ids.create_first(connection, number)
     return number
 
 
@@ -162,7 +161,6 @@ def _row(event: NewEvent, values: Mapping[Key, Any], layout: Layout) -> tuple[An
 def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Taken, received: float) -> None:
     mine = models.c.id == layout.number
     last = connection.execute(select(models.c.last_seq).where(mine)).scalar_one()
-    connection.execute(update(models).where(mine).values(last_seq=last + len(block.rows)))
     seqs: dict[str, int] = {}
     for place, row in enumerate(block.rows, last + 1):
         seqs.setdefault(row[0], place)
@@ -180,6 +178,9 @@ def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Tak
         names += [column.column for column in block.fields]
         insert_rows(connection, layout.events.name, names, fresh)
         _claim_waiting(connection, layout, fresh)
+    newest = last + len(block.rows)
+    connection.execute(update(models).where(mine).values(last_seq=newest))
+    ids.settle(connection, layout, newest)
     taken.new += len(fresh)
     taken.duplicates += len(block.rows) - len(fresh)
     taken.predictions.update(row[4] for row in fresh)
@@ -304,7 +305,7 @@ def drop_oldest(connection: Connection, *, number: int, limit: int) -> int:
         return 0
     connection.execute(delete(labels).where(labels.c.event_seq <= seqs[-1]))
     connection.execute(delete(events).where(events.c.seq <= seqs[-1]))
-    ids.forget(connection, number, seqs[-1] + 1)
+    ids.drop_tables(connection, number, seqs[-1] + 1)
     return len(seqs)
 
 
@@ -319,5 +320,5 @@ def _drop(connection: Connection, number: int, which: Any, limit: int) -> int:
         connection.execute(delete(events).where(events.c.seq.in_(some)))
     if gone:
         oldest = connection.execute(select(func.min(events.c.seq))).scalar_one()
-        ids.forget(connection, number, max(gone) + 1 if oldest is None else oldest)
+        ids.drop_tables(connection, number, max(gone) + 1 if oldest is None else oldest)
     return len(gone)

@@ -1,28 +1,32 @@
 """Which event ids are known, at a cost that does not grow with how many there are.
 
 A unique index over random ids dirties another page for every row, so that the ten-millionth event costs five times what
-the first one did. Here an id goes, as a hash of 64 bits, to the newest of several tables, which is small. Once full, a table is
-only read, and only where its filter (a Bloom filter: B. H. Bloom, 1970, with the double hashing of Kirsch and Mitzenmacher,
-2006) says that it may hold the id. Neither a hash nor a filter decides anything: what they find is compared with the event.
+the first one did. Here the newest ids are held in memory, as hashes of 64 bits, and are read again from the events where that
+is lost. So many of them become a table, written once and in order, which is only asked where its filter says that it may hold
+an id (a Bloom filter: B. H. Bloom, 1970, with the double hashing of Kirsch and Mitzenmacher, 2006). Neither a hash nor a
+filter decides anything: what they find is compared with the event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Connection, MetaData, Table, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, MetaData, Table, delete, func, insert, select
 
 from monitor.records import IntArray
 from monitor.store.dialect import insert_rows, kept
 from monitor.store.layout import SEQ, Layout
-from monitor.store.schema import segments
+from monitor.store.schema import models, segments
 
-FULL = 150_000  # ids in a table
-BITS = 1 << 21  # of a filter: 14 for each id
-PROBES = 8  # with them, a stranger passes a filter once in 800 times
+FULL = 1 << 16  # ids in a table
+HELD = 4 * FULL  # ids in memory, of all models: 100 bytes each
+BITS = 1 << 20  # of a filter: 16 for each id
+PROBES = 8  # with them, a stranger passes a filter once in 1,700 times
 ASKED = 500  # ids in one statement
 MOST = 2**63 - 1
 
@@ -114,64 +118,138 @@ def packed_filter(hashes: IntArray) -> bytes:
     return np.packbits(bits).tobytes()
 
 
-def create_first(connection: Connection, model: int) -> None:
-    """The first table of ids of a model that is new."""
-    table_of(model, 1).create(connection)
-    connection.execute(insert(segments).values(model_id=model, number=1))
+@dataclass(slots=True)
+class _Newest:
+    """The newest ids of a model: by hash (or the next one that was free) the number of the event, up to one number."""
+
+    upto: int
+    held: dict[int, int] = field(default_factory=dict)
 
 
-def _filters(connection: Connection, model: int) -> tuple[int, Filters]:
-    """The number of the table that is being filled, and the filters of the others."""
-    mine = segments.c.model_id == model
-    rows = connection.execute(select(segments.c.number).where(mine).order_by(segments.c.number)).scalars().all()
-    *full, active = rows
-    held: Filters = kept(connection, "filters").get(model) or Filters()
-    if held.numbers != full:
-        if held.numbers != full[: len(held.numbers)]:
+class _Known:
+    """Where the ids of one model are looked for, in one transaction."""
+
+    def __init__(self, connection: Connection, layout: Layout) -> None:
+        self.connection, self.layout = connection, layout
+        self.filters = self._filters()
+        self.newest = self._newest()
+
+    def _filters(self) -> Filters:
+        mine = segments.c.model_id == self.layout.number
+        query = select(segments.c.number).where(mine).order_by(segments.c.number)
+        numbers = list(self.connection.execute(query).scalars())
+        remembered = kept(self.connection, "filters")
+        held: Filters = remembered.get(self.layout.number) or Filters()
+        if held.numbers != numbers[: len(held.numbers)]:
             held = Filters()  # the oldest has gone
-        for number in full[len(held.numbers) :]:
+        for number in numbers[len(held.numbers) :]:
             query = select(segments.c.filter).where(mine, segments.c.number == number)
-            held.add(number, connection.execute(query).scalar_one())
-        kept(connection, "filters")[model] = held
-    return active, held
+            held.add(number, self.connection.execute(query).scalar_one())
+        remembered[self.layout.number] = held
+        return held
+
+    def _newest(self) -> _Newest:
+        """What is in memory, with what another daemon has taken in meanwhile."""
+        number, events = self.layout.number, self.layout.events
+        last = self.connection.execute(select(models.c.last_seq).where(models.c.id == number)).scalar_one()
+        remembered = kept(self.connection, "newest")
+        found: _Newest | None = remembered.get(number)
+        if found is None:
+            mine = select(func.max(segments.c.last_seq)).where(segments.c.model_id == number)
+            found = remembered[number] = _Newest(self.connection.execute(mine).scalar() or 0)
+        if found.upto < last:
+            query = select(events.c.seq, events.c.event_id).where(events.c.seq > found.upto)
+            rows = self.connection.execute(query.order_by(events.c.seq)).all()
+            if rows:
+                for at, row in zip(hashes_of([row.event_id for row in rows]).tolist(), rows, strict=True):
+                    found.held[_free(found.held, at)] = row.seq
+            found.upto = last
+        return found
+
+    def find(self, ids: Sequence[str], hashes: IntArray) -> dict[str, int]:
+        """The numbers of those ids whose events are there."""
+        hashed = dict(zip(ids, hashes.tolist(), strict=True))
+        found: dict[str, int] = {}
+        for number, asked in self.filters.candidates(ids, hashes).items():
+            found |= self._compared({each: hashed[each] for each in asked}, partial(self._in_table, number))
+        held = self.newest.held
+        asked_for = {each: at for each, at in hashed.items() if at in held}
+        if asked_for:
+            found |= self._compared(asked_for, lambda places: {at: held[at] for at in places if at in held})
+        return found
+
+    def _in_table(self, number: int, places: list[int]) -> dict[int, int]:
+        table = table_of(self.layout.number, number)
+        return {row[0]: row[1] for row in _some(self.connection, select(table), table.c.hash, places)}
+
+    def _compared(self, asked: dict[str, int], look: Callable[[list[int]], dict[int, int]]) -> dict[str, int]:
+        """Those of some ids whose place, or one that follows it, holds their event."""
+        events, found = self.layout.events, dict[str, int]()
+        while asked:
+            held = look(list(asked.values()))
+            query = select(events.c.seq, events.c.event_id)
+            there = {row[0]: row[1] for row in _some(self.connection, query, events.c.seq, list(held.values()))}
+            others = {}
+            for each, at in asked.items():
+                if at in held and there.get(held[at]) == each:
+                    found[each] = held[at]
+                elif at in held:
+                    # Another id of the same hash, or an event that has gone: it would have gone to the next place.
+                    others[each] = _following(at)
+            asked = others
+        return found
 
 
 def find(connection: Connection, layout: Layout, ids: Sequence[str]) -> dict[str, int]:
     """The sequence numbers of those ids whose events are there."""
-    if not ids:
-        return {}
-    active, filters = _filters(connection, layout.number)
+    return _Known(connection, layout).find(ids, hashes_of(ids)) if ids else {}
+
+
+def add(connection: Connection, layout: Layout, given: Mapping[str, int]) -> set[str]:
+    """Take ids in with the numbers their events are to have; those whose events are there already come back instead.
+
+    Called before the events are stored, and before the model's last number is moved.
+    """
+    known = _Known(connection, layout)
+    ids = list(given)
     hashes = hashes_of(ids)
-    known = dict(zip(ids, hashes.tolist(), strict=True))
-    found: dict[str, int] = {}
-    for number, asked in [*filters.candidates(ids, hashes).items(), (active, ids)]:
-        found |= _look_up(connection, layout, number, {each: known[each] for each in asked})[0]
-    return found
+    there = set(known.find(ids, hashes))
+    held = known.newest.held
+    for each, at in zip(ids, hashes.tolist(), strict=True):
+        if each not in there:
+            held[at if at not in held else _free(held, at)] = given[each]
+    return there
 
 
-def _look_up(
-    connection: Connection, layout: Layout, number: int, asked: Mapping[str, int]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Of ids and their hashes, the numbers of those whose events are there, and of the others the hash that is free."""
-    table, events = table_of(layout.number, number), layout.events
-    found: dict[str, int] = {}
-    free: dict[str, int] = {}
-    while asked:
-        held = {row[0]: row[1] for row in _some(connection, select(table), table.c.hash, list(asked.values()))}
-        query = select(events.c.seq, events.c.event_id)
-        there = {row[0]: row[1] for row in _some(connection, query, events.c.seq, list(held.values()))}
-        others = {}
-        for each, at in asked.items():
-            said = there.get(held[at]) if at in held else None
-            if said == each:
-                found[each] = held[at]
-            elif at not in held:
-                free[each] = at
-            else:
-                # Another id of the same hash, or an event that has gone: it would have gone to the next place.
-                others[each] = _following(at)
-        asked = others
-    return found, free
+def settle(connection: Connection, layout: Layout, last: int) -> None:
+    """The events up to a number are stored: what is held reaches so far; where it is much, it becomes a table."""
+    newest: dict[int, _Newest] = kept(connection, "newest")
+    newest[layout.number].upto = last
+    if len(newest[layout.number].held) >= FULL or sum(len(each.held) for each in newest.values()) >= HELD:
+        _to_table(connection, layout.number, newest[layout.number])
+
+
+def _to_table(connection: Connection, model: int, newest: _Newest) -> None:
+    mine = segments.c.model_id == model
+    number = (connection.execute(select(func.max(segments.c.number)).where(mine)).scalar() or 0) + 1
+    table = table_of(model, number)
+    table.create(connection)
+    # In the order of the table, so that each page is written once.
+    insert_rows(connection, table.name, ("hash", "seq"), sorted(newest.held.items()))
+    packed = packed_filter(np.fromiter(newest.held, np.int64, len(newest.held)))
+    connection.execute(insert(segments).values(model_id=model, number=number, last_seq=newest.upto, filter=packed))
+    newest.held = {}
+
+
+def _free(held: Mapping[int, int], at: int) -> int:
+    """The place of a hash, or the next one that nobody has."""
+    while at in held:
+        at = _following(at)
+    return at
+
+
+def _following(place: int) -> int:
+    return place + 1 if place < MOST else -MOST - 1
 
 
 def _some(connection: Connection, query: Any, column: Any, values: Sequence[int]) -> Iterator[Any]:
@@ -179,77 +257,10 @@ def _some(connection: Connection, query: Any, column: Any, values: Sequence[int]
         yield from connection.execute(query.where(column.in_(values[at : at + ASKED])))
 
 
-def add(connection: Connection, layout: Layout, given: Mapping[str, int]) -> set[str]:
-    """Take ids in with the numbers their events are to have; those whose events are there already come back instead."""
-    active, filters = _filters(connection, layout.number)
-    ids = list(given)
-    hashes = hashes_of(ids)
-    hashed = dict(zip(ids, hashes.tolist(), strict=True))
-    known: set[str] = set()
-    for number, asked in filters.candidates(ids, hashes).items():
-        known |= _look_up(connection, layout, number, {each: hashed[each] for each in asked})[0].keys()
-    table = table_of(layout.number, active)
-    # In the order of the table, so that neighbours are written together.
-    ordered = [ids[place] for place in np.argsort(hashes).tolist()]
-    fresh = [each for each in ordered if each not in known] if known else ordered
-    rows = [(hashed[each], given[each]) for each in fresh]
-    taken = insert_rows(connection, table.name, ("hash", "seq"), rows, new_only=True)
-    if taken < len(rows):
-        known |= _add_others(connection, layout, active, {each: hashed[each] for each in fresh}, given)
-    counted = kept(connection, "ids")
-    if layout.number in counted:
-        counted[layout.number] += taken
-    _close_if_full(connection, layout.number, table)
-    return known
-
-
-def _add_others(
-    connection: Connection, layout: Layout, active: int, hashed: Mapping[str, int], given: Mapping[str, int]
-) -> set[str]:
-    """Of ids that are not all in the table: those whose events are there; the others go to the next free places."""
-    table = table_of(layout.number, active)
-    held = {row[0]: row[1] for row in _some(connection, select(table), table.c.hash, list(hashed.values()))}
-    left = {each: at for each, at in hashed.items() if held[at] != given[each]}
-    there, free = _look_up(connection, layout, active, left)
-    for each, place in free.items():
-        at = place
-        while not insert_rows(connection, table.name, ("hash", "seq"), [(at, given[each])], new_only=True):
-            at = _following(at)
-    return set(there)
-
-
-def _following(place: int) -> int:
-    return place + 1 if place < MOST else -MOST - 1
-
-
-def _close_if_full(connection: Connection, model: int, table: Table) -> None:
-    """Begin another table where the newest is full."""
-    counted = kept(connection, "ids")
-    if model not in counted:
-        counted[model] = connection.execute(select(func.count()).select_from(table)).scalar_one()
-    if counted[model] < FULL:
-        return
-    rows = connection.execute(select(table.c.hash, table.c.seq)).all()
-    mine = segments.c.model_id == model
-    active = connection.execute(select(func.max(segments.c.number)).where(mine)).scalar_one()
-    hashes = np.array([row.hash for row in rows], dtype=np.int64)
-    full = {"filter": packed_filter(hashes), "last_seq": max(row.seq for row in rows)}
-    connection.execute(update(segments).where(mine, segments.c.number == active).values(full))
-    table_of(model, active + 1).create(connection)
-    connection.execute(insert(segments).values(model_id=model, number=active + 1))
-    counted[model] = 0
-
-
-def forget(connection: Connection, model: int, oldest: int) -> None:
+def drop_tables(connection: Connection, model: int, oldest: int) -> None:
     """Drop the tables of ids whose events have all gone; `oldest` is the first number that may still be there."""
     mine = segments.c.model_id == model
     gone = select(segments.c.number).where(mine, segments.c.last_seq < oldest)
     for number in connection.execute(gone).scalars().all():
         table_of(model, number).drop(connection)
         connection.execute(delete(segments).where(mine, segments.c.number == number))
-
-
-def tables(connection: Connection, model: int) -> list[Any]:
-    """Every table of ids of a model, the oldest first."""
-    query = select(segments.c.number).where(segments.c.model_id == model).order_by(segments.c.number)
-    return [table_of(model, number) for number in connection.execute(query).scalars()]

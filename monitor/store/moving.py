@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
-from monitor.store import ids
 from monitor.store.events import NewEvent, NewLabel, add_events, add_labels
 from monitor.store.layout import create_tables
 from monitor.store.quarantine import Rejection, set_aside
@@ -25,7 +24,6 @@ def move_rows(connection: Connection) -> None:
     """
     for number, app, name in connection.execute(text("SELECT id, app, name FROM models")).all():
         create_tables(connection, number)
-        ids.create_first(connection, number)
         for row in _rows(connection, "events", "seq, event_id, time, received, version, body", number):
             body = _decode(row.body)
             event = NewEvent(

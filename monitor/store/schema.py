@@ -58,14 +58,14 @@ fields = Table(
     UniqueConstraint("model_id", "role", "name", "kind"),
 )
 
-# The ids of a model's events, in tables of so many (`monitor.store.ids`); those that are full have a filter.
+# The ids of a model's events, in tables of so many, each with its filter (`monitor.store.ids`).
 segments = Table(
     "id_segments",
     metadata,
     Column("model_id", ForeignKey("models.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
-    Column("last_seq", BigInteger),
-    Column("filter", LargeBinary),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("filter", LargeBinary, nullable=False),
 )
 
 # Records that were not taken in, for a person to read, mend and send again.

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.files_only
 
 OLD = """
 DROP TABLE fields; DROP TABLE id_segments; DROP TABLE models;
-DROP TABLE events_1; DROP TABLE labels_1; DROP TABLE waiting_labels_1; DROP TABLE ids_1_1;
+DROP TABLE events_1; DROP TABLE labels_1; DROP TABLE waiting_labels_1;
 CREATE TABLE models (id INTEGER PRIMARY KEY, app VARCHAR NOT NULL, name VARCHAR NOT NULL, UNIQUE (app, name));
 INSERT INTO models VALUES (1, 'shop', 'demand');
 CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, event_id VARCHAR NOT NULL,
