@@ -17,61 +17,28 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bikes.delivery import Reporter
 from bikes.model import Artefacts
 from bikes.service import Service
 from bikes.simulator import SEED, City
 from bikes.webhook import NotVerified, shared_secret, verify
+from monitor.client import AsgiMiddleware, Client
 
-LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 MOST_INSTANCES = 1000
 PREDICT_BODY = '{"instances": [{"features": {"temp": 12}, "event_id": "...", "timestamp": "..."}]}'
-
-
-class Measured:
-    """ASGI middleware: counts every request by its status and takes its time."""
-
-    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
-        self._app = app
-        self._requests = Counter("http_requests_total", "Requests answered.", ["status"], registry=registry)
-        self._seconds = Histogram(
-            "http_request_duration_seconds", "Time to answer.", buckets=LATENCY_BUCKETS, registry=registry
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and watch the status go by."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        status, begun = 500, time.perf_counter()
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            self._requests.labels(str(status)).inc()
-            self._seconds.observe(time.perf_counter() - begun)
 
 
 class BikeApi:
     """The endpoints, over one service."""
 
-    def __init__(self, service: Service, secret: str, registry: CollectorRegistry) -> None:
-        self._service, self._secret, self._registry = service, secret, registry
+    def __init__(self, service: Service, secret: str) -> None:
+        self._service, self._secret = service, secret
 
     async def healthz(self, _request: Request) -> Response:
         return JSONResponse({"status": "ok", "model_version": self._service.live.version})
@@ -101,38 +68,28 @@ class BikeApi:
         status = "accepted" if self._service.request_retraining(request_id) else "already accepted"
         return JSONResponse({"status": status, "id": request_id}, status_code=202)
 
-    async def metrics(self, request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(self._registry), headers={"Content-Type": content_type})
-
     def routes(self) -> list[Route]:
         return [
             Route("/healthz", self.healthz),
             Route("/predict", self.predict, methods=["POST"]),
             Route("/rides", self.rides, methods=["POST"]),
             Route("/retrain", self.retrain, methods=["POST"]),
-            Route("/metrics", self.metrics),
         ]
 
 
 def build(data: Path, city: City, watch_url: str | None) -> Starlette:
     """The application, its first version trained. `watch_url` is where Anchorwatch listens; None: nobody watches."""
-    registry = CollectorRegistry()
-    dropped = Counter("bikes_reports_dropped_total", "Predictions Anchorwatch was never told of.", registry=registry)
-    version = Gauge("bikes_model_version", "Number of the live model version.", registry=registry)
-    reporter = Reporter(f"{watch_url}/v1/predictions", dropped=dropped.inc) if watch_url else None
-    service = Service(Artefacts(data), city, reporter.submit if reporter else lambda _records: None)
-    version.set_function(lambda: int(service.live.version.removeprefix("v")))
+    watch = Client(watch_url)
+    service = Service(Artefacts(data), city, watch)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await run_in_threadpool(service.close)
-        if reporter:
-            await run_in_threadpool(reporter.close)
 
-    api = BikeApi(service, shared_secret(data / "webhook-secret"), registry)
-    return Starlette(routes=api.routes(), middleware=[Middleware(Measured, registry=registry)], lifespan=lifespan)
+    api = BikeApi(service, shared_secret(data / "webhook-secret"))
+    measured = Middleware(AsgiMiddleware, client=watch)  # serves /metrics; flushes what `watch` has left at the end
+    return Starlette(routes=api.routes(), middleware=[measured], lifespan=lifespan)
 
 
 def _instances(body: bytes) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import Any
 
 from bikes.model import Artefacts, DemandModel, Example, train
 from bikes.simulator import DAY, SERVICE_OPENS, City
+from monitor.client import Client
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +55,10 @@ class RideLog:
 
 
 class Service:
-    """The live model and what surrounds it.
+    """The live model and what surrounds it; `watch` takes its predictions on their way to Anchorwatch."""
 
-    `report` takes the predictions on their way to Anchorwatch, and must not block.
-    """
-
-    def __init__(self, artefacts: Artefacts, city: City, report: Callable[[Sequence[dict[str, Any]]], None]) -> None:
-        self._artefacts, self._report = artefacts, report
+    def __init__(self, artefacts: Artefacts, city: City, watch: Client) -> None:
+        self._artefacts, self._watch = artefacts, watch
         self._training = ThreadPoolExecutor(1, thread_name_prefix="training")
         self._requests: OrderedDict[str, None] = OrderedDict()
         self.rides = RideLog()
@@ -80,8 +78,10 @@ class Service:
         values = model.predict([instance["features"] for instance in instances])
         asked = [(row, value) for row, value in zip(instances, values, strict=True) if "event_id" in row]
         self.rides.served(Example(row["event_id"], _moment(row), row["features"], float("nan")) for row, _ in asked)
-        stamp = {"model": MODEL, "model_version": model.version}
-        self._report([{**stamp, **row, "prediction": value} for row, value in asked])
+        for row, value in asked:
+            self._watch.log_prediction(
+                MODEL, row["event_id"], row["features"], value, model_version=model.version, timestamp=row["timestamp"]
+            )
         return model.version, values
 
     def request_retraining(self, request_id: str) -> bool:

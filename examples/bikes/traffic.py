@@ -7,7 +7,6 @@ Run it from the folder above, beside the application and the daemon:
 from __future__ import annotations
 
 import argparse
-import heapq
 import logging
 import os
 import signal
@@ -20,9 +19,9 @@ from typing import Any
 
 import requests
 
-from bikes.delivery import deliver
 from bikes.service import MODEL
 from bikes.simulator import HOUR, SEED, SERVICE_OPENS, City, Observation
+from monitor.client import Client
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +52,14 @@ class Traffic:
         self, city: City, clock: ReplayClock, app_url: str, watch_url: str, *, since: float = SERVICE_OPENS
     ) -> None:
         self._city, self._clock = city, clock
-        self._app_url, self._watch_url = app_url, watch_url
+        self._app_url, self._watch = app_url, Client(watch_url)
         self._next_hour = -(-since // HOUR) * HOUR
         self._bookings: list[tuple[float, str, int]] = []
         self._session = requests.Session()
 
     def run(self, stop: threading.Event) -> None:
         """Replay until `stop` is set."""
-        with self._session:
+        with self._session, self._watch:
             while not stop.is_set():
                 self.catch_up(self._clock.now(), stop)
                 stop.wait(TICK_SECONDS)
@@ -74,31 +73,38 @@ class Traffic:
                 self._next_hour = end
                 for row in observed:
                     if row.booked_at is not None:
-                        heapq.heappush(self._bookings, (row.booked_at, row.event_id, row.rides))
+                        self._bookings.append((row.booked_at, row.event_id, row.rides))
         self._tell(now, stop)
 
     def _ask(self, observed: Sequence[Observation], stop: threading.Event) -> bool:
         instances = [
             {"event_id": row.event_id, "timestamp": _iso(row.timestamp), "features": row.features} for row in observed
         ]
+        return self._post("/predict", {"instances": instances}, stop)
+
+    def _post(self, path: str, payload: Any, stop: threading.Event) -> bool:
+        """Whether the app has taken it; if not, the same is to be sent again, a moment later."""
         try:
-            answer = self._session.post(f"{self._app_url}/predict", json={"instances": instances}, timeout=(2, 10))
+            answer = self._session.post(f"{self._app_url}{path}", json=payload, timeout=(2, 10))
             answer.raise_for_status()
         except requests.RequestException as error:
-            log.warning("the app did not answer, its riders ask again: %s", type(error).__name__)
+            log.warning("the app did not answer, it is asked again: %s", type(error).__name__)
             stop.wait(1.0)
             return False
         return True
 
     def _tell(self, now: float, stop: threading.Event) -> None:
         """The booking system's nightly batch: to the app's own records, and as labels to Anchorwatch."""
-        labels: list[dict[str, Any]] = []
-        while self._bookings and self._bookings[0][0] <= now:
-            booked_at, event_id, rides = heapq.heappop(self._bookings)
-            labels.append({"model": MODEL, "event_id": event_id, "label": rides, "label_timestamp": _iso(booked_at)})
-        if labels:
-            deliver(self._session, f"{self._app_url}/rides", labels, stop)
-            deliver(self._session, f"{self._watch_url}/v1/labels", labels, stop)
+        due = sorted(booking for booking in self._bookings if booking[0] <= now)
+        labels: list[dict[str, Any]] = [
+            {"model": MODEL, "event_id": event_id, "label": rides, "label_timestamp": _iso(booked_at)}
+            for booked_at, event_id, rides in due
+        ]
+        if labels and self._post("/rides", labels, stop):
+            self._bookings = [booking for booking in self._bookings if booking[0] > now]
+            for label in labels:
+                self._watch.log_label(**label)
+            self._watch.flush(timeout_seconds=2.0)  # what is not taken by then is sent later
 
 
 def _iso(moment: float) -> str:

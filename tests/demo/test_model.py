@@ -10,6 +10,8 @@ from bikes.model import FEATURES, Artefacts, Example, train
 from bikes.service import Service
 from bikes.simulator import DAY, City
 
+from monitor.client import Client
+
 pytestmark = pytest.mark.slow  # takes seconds, and what it holds seldom breaks
 
 OPENS = datetime(2011, 3, 1, tzinfo=UTC).timestamp()
@@ -84,7 +86,7 @@ def test_the_newest_version_is_loaded_again_by_its_number_not_its_name(trained, 
 def test_a_version_that_answers_always_has_its_reference_already(tmp_path):
     """Whoever sees a new version in a prediction finds the file to judge it by, at that very moment."""
     artefacts = Artefacts(tmp_path)
-    service = Service(artefacts, City(), lambda _records: None)
+    service = Service(artefacts, City(), Client(None))
     seen, done = [], threading.Event()
 
     def watch():
