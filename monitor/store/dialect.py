@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-ROWS_TOGETHER = 100
+ROWS_TOGETHER = 128
 VALUES_TOGETHER = 30_000  # SQLite takes 32,766 in a statement, PostgreSQL 65,535
 
 
@@ -43,17 +44,37 @@ def insert_rows(
 
     `new_only` leaves out those whose key is there already. Table and columns are names of ours, and never a stranger's.
     """
-    one = f"({', '.join([placeholder(connection)] * len(columns))})"
-    otherwise = " ON CONFLICT DO NOTHING" if new_only else ""
-    # Many rows in one statement: between statements the driver lets go of the interpreter, and has to get it back.
-    together = max(1, min(ROWS_TOGETHER, VALUES_TOGETHER // len(columns)))
-    inserted = 0
-    for at in range(0, len(rows), together):
-        some = rows[at : at + together]
-        values = ", ".join([one] * len(some))
-        sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}{otherwise}"  # noqa: S608 - names of ours
-        inserted += connection.exec_driver_sql(sql, tuple(chain.from_iterable(some))).rowcount
+    # Many rows in one statement: between statements the driver lets go of the interpreter, and has to get it back. The sizes
+    # are few, so that statements are prepared once.
+    mark, most = placeholder(connection), ROWS_TOGETHER
+    while most * len(columns) > VALUES_TOGETHER:
+        most //= 2
+    inserted = at = 0
+    while at < len(rows):
+        while most > len(rows) - at:
+            most //= 2
+        sql = _insertion(table, tuple(columns), most, mark, new_only=new_only)
+        values = tuple(chain.from_iterable(rows[at : at + most]))
+        inserted += connection.exec_driver_sql(sql, values).rowcount
+        at += most
     return inserted
+
+
+@lru_cache(maxsize=256)
+def _insertion(table: str, columns: tuple[str, ...], rows: int, mark: str, *, new_only: bool) -> str:
+    one = f"({', '.join([mark] * len(columns))})"
+    otherwise = " ON CONFLICT DO NOTHING" if new_only else ""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * rows)}{otherwise}"  # noqa: S608 - names of ours
+
+
+def is_writing(connection: Connection) -> bool:
+    """Whether this is the writer's connection."""
+    return bool(connection.info.get("writing"))
+
+
+def alone(connection: Connection) -> bool:
+    """Whether nobody else writes to this store: then what its one writer remembers is always true."""
+    return connection.dialect.name == "sqlite"
 
 
 def tables_bytes(connection: Connection) -> int:

@@ -216,6 +216,7 @@ class Store(ReadStore):
             raise StoreError(f"{where}: {_said(error)}") from error
         try:
             self._writer = self._engine(read_only=False, size=1)
+            event.listen(self._writer, "connect", lambda _, record: record.info.update(writing=True))
             with self._writer.begin() as connection:
                 schema.migrate(connection, now)
                 self.created = schema.created_at(connection)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from monitor.store import ids
-from monitor.store.dialect import insert_rows
+from monitor.store.dialect import alone, insert_rows, kept
 from monitor.store.layout import (
     PREDICTION,
     PROBABILITY,
@@ -28,6 +28,7 @@ from monitor.store.layout import (
 from monitor.store.schema import cursors, models, versions
 
 ASKED = 500  # ids in one statement
+VERSIONS_REMEMBERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,13 @@ def model_id(connection: Connection, app: str, name: str) -> int:
 
 def find_model(connection: Connection, app: str, name: str) -> int | None:
     """The number of a model, None where the store has never seen it."""
-    row = connection.execute(select(models.c.id).where(models.c.app == app, models.c.name == name)).first()
-    return None if row is None else int(row.id)
+    numbers = kept(connection, "models")
+    if (app, name) not in numbers:
+        row = connection.execute(select(models.c.id).where(models.c.app == app, models.c.name == name)).first()
+        if row is None:
+            return None
+        numbers[app, name] = int(row.id)  # it never changes
+    return int(numbers[app, name])
 
 
 # --- predictions ------------------------------------------------------------------------------------------------------
@@ -160,11 +166,11 @@ def _row(event: NewEvent, values: Mapping[Key, Any], layout: Layout) -> tuple[An
 
 def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Taken, received: float) -> None:
     mine = models.c.id == layout.number
-    last = connection.execute(select(models.c.last_seq).where(mine)).scalar_one()
+    last = ids.last_seq(connection, layout.number)
     seqs: dict[str, int] = {}
     for place, row in enumerate(block.rows, last + 1):
         seqs.setdefault(row[0], place)
-    known = ids.add(connection, layout, seqs)
+    known = ids.add(connection, layout, seqs, last)
     if not known and len(seqs) == len(block.rows):
         fresh = [(place, received, *row) for place, row in enumerate(block.rows, last + 1)]
     else:
@@ -191,11 +197,15 @@ def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Tak
 
 def note_versions(connection: Connection, number: int, names: Sequence[str], now: float) -> tuple[str, ...]:
     """Remember the versions of a model; those not known before come back."""
+    seen: set[str] = kept(connection, "versions").setdefault(number, set())
+    if seen.issuperset(names):
+        return ()
     known = set(connection.execute(select(versions.c.version).where(versions.c.model_id == number)).scalars())
     fresh = [name for name in dict.fromkeys(names) if name not in known]
     if fresh:
         rows = [{"model_id": number, "version": name, "first_seen": now} for name in fresh]
         connection.execute(insert(versions), rows)
+    seen.update(names if len(seen) < VERSIONS_REMEMBERED else ())
     return tuple(fresh)
 
 
@@ -232,6 +242,8 @@ def add_labels(connection: Connection, app: str, model: str, given: Sequence[New
     matched = [(seqs[each.event_id], *_label_row(each, received)) for each in first.values() if each.event_id in seqs]
     unknown = [(each.event_id, *_label_row(each, received)) for each in first.values() if each.event_id not in seqs]
     new = _insert_labels(connection, layout.labels, matched) + _insert_labels(connection, layout.waiting, unknown)
+    if unknown:
+        kept(connection, "waiting labels")[number] = True
     return Taken(new, len(given) - new)
 
 
@@ -248,7 +260,10 @@ def _insert_labels(connection: Connection, table: Any, rows: Sequence[tuple[Any,
 def _claim_waiting(connection: Connection, layout: Layout, fresh: Sequence[tuple[Any, ...]]) -> None:
     """Give the events that have just come the labels that have waited for them."""
     waiting = layout.waiting
-    if connection.execute(select(waiting.c.event_id).limit(1)).first() is None:
+    some: dict[int, bool] = kept(connection, "waiting labels")
+    if not (alone(connection) and layout.number in some):
+        some[layout.number] = connection.execute(select(waiting.c.event_id).limit(1)).first() is not None
+    if not some[layout.number]:
         return
     seqs = {row[2]: row[0] for row in fresh}
     asked = list(seqs)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Column, Connection, MetaData, Table, delete, func, insert, select
 
 from monitor.records import IntArray
-from monitor.store.dialect import insert_rows, kept
+from monitor.store.dialect import alone, insert_rows, kept
 from monitor.store.layout import SEQ, Layout
 from monitor.store.schema import models, segments
 
@@ -129,17 +129,20 @@ class _Newest:
 class _Known:
     """Where the ids of one model are looked for, in one transaction."""
 
-    def __init__(self, connection: Connection, layout: Layout) -> None:
+    def __init__(self, connection: Connection, layout: Layout, last: int) -> None:
         self.connection, self.layout = connection, layout
         self.filters = self._filters()
-        self.newest = self._newest()
+        self.newest = self._newest(last)
 
     def _filters(self) -> Filters:
         mine = segments.c.model_id == self.layout.number
+        remembered = kept(self.connection, "filters")
+        held: Filters | None = remembered.get(self.layout.number)
+        if held is not None and alone(self.connection):
+            return held
+        held = held or Filters()
         query = select(segments.c.number).where(mine).order_by(segments.c.number)
         numbers = list(self.connection.execute(query).scalars())
-        remembered = kept(self.connection, "filters")
-        held: Filters = remembered.get(self.layout.number) or Filters()
         if held.numbers != numbers[: len(held.numbers)]:
             held = Filters()  # the oldest has gone
         for number in numbers[len(held.numbers) :]:
@@ -148,10 +151,9 @@ class _Known:
         remembered[self.layout.number] = held
         return held
 
-    def _newest(self) -> _Newest:
+    def _newest(self, last: int) -> _Newest:
         """What is in memory, with what another daemon has taken in meanwhile."""
         number, events = self.layout.number, self.layout.events
-        last = self.connection.execute(select(models.c.last_seq).where(models.c.id == number)).scalar_one()
         remembered = kept(self.connection, "newest")
         found: _Newest | None = remembered.get(number)
         if found is None:
@@ -202,15 +204,22 @@ class _Known:
 
 def find(connection: Connection, layout: Layout, ids: Sequence[str]) -> dict[str, int]:
     """The sequence numbers of those ids whose events are there."""
-    return _Known(connection, layout).find(ids, hashes_of(ids)) if ids else {}
+    if not ids:
+        return {}
+    return _Known(connection, layout, last_seq(connection, layout.number)).find(ids, hashes_of(ids))
 
 
-def add(connection: Connection, layout: Layout, given: Mapping[str, int]) -> set[str]:
+def last_seq(connection: Connection, model: int) -> int:
+    """The number that a model's last event was given."""
+    return int(connection.execute(select(models.c.last_seq).where(models.c.id == model)).scalar_one())
+
+
+def add(connection: Connection, layout: Layout, given: Mapping[str, int], last: int) -> set[str]:
     """Take ids in with the numbers their events are to have; those whose events are there already come back instead.
 
-    Called before the events are stored, and before the model's last number is moved.
+    Called before the events are stored, and before the model's last number is moved from where it is.
     """
-    known = _Known(connection, layout)
+    known = _Known(connection, layout, last)
     ids = list(given)
     hashes = hashes_of(ids)
     there = set(known.find(ids, hashes))
@@ -239,6 +248,9 @@ def _to_table(connection: Connection, model: int, newest: _Newest) -> None:
     packed = packed_filter(np.fromiter(newest.held, np.int64, len(newest.held)))
     connection.execute(insert(segments).values(model_id=model, number=number, last_seq=newest.upto, filter=packed))
     newest.held = {}
+    remembered = kept(connection, "filters")
+    if model in remembered:
+        remembered[model].add(number, packed)
 
 
 def _free(held: Mapping[int, int], at: int) -> int:
@@ -264,3 +276,4 @@ def drop_tables(connection: Connection, model: int, oldest: int) -> None:
     for number in connection.execute(gone).scalars().all():
         table_of(model, number).drop(connection)
         connection.execute(delete(segments).where(mine, segments.c.number == number))
+        kept(connection, "filters").pop(model, None)

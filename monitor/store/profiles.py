@@ -16,7 +16,7 @@ from monitor.profile import Bins, Profile, Reference
 from monitor.store.dialect import insert_new
 from monitor.store.encoding import Layout, Sum
 from monitor.store.packing import decode_reference, decode_stretches, encode_reference, encode_stretches
-from monitor.store.schema import cursors, profiles, references
+from monitor.store.schema import cursors, models, profiles, references
 
 ROLLED_UP = (86400, 3600)
 DAY = ROLLED_UP[0]
@@ -39,6 +39,12 @@ def lengths(bucket_seconds: int) -> list[int]:
 def cursor(connection: Connection, number: int, version: str, series: str) -> int:
     """The sequence number up to which the events of a version are in their profiles; 0 before the first."""
     query = select(cursors.c.seq).where(*_of(cursors, number, version, series))
+    return int(connection.execute(query).scalar() or 0)
+
+
+def last_given(connection: Connection, app: str, name: str) -> int:
+    """The number given to a model's last event: another one where anything has come in; 0 where nothing ever has."""
+    query = select(models.c.last_seq).where(models.c.app == app, models.c.name == name)
     return int(connection.execute(query).scalar() or 0)
 
 
