@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--app", help="needed when two apps have a model of this name")
     export.add_argument("--format", choices=("ndjson", "parquet"), default="ndjson")
     export.add_argument("--output", type=Path, metavar="FILE", help="write it here")
+    sound = _command(store, "check", "say whether anything in the store contradicts anything else", _check_store)
+    sound.add_argument("--quick", action="store_true", help="without what takes longer the more events there are")
+    _command(store, "compact", "give the room of what has gone back to the disk; the daemon must not run", _compact)
     demo = _command(commands, "demo", "run the example, replayed fast", _demo, config=False)
     demo.add_argument("--seconds", type=float, help="end by itself after so many seconds")
     return parser
@@ -198,6 +201,31 @@ def _schema(_: argparse.Namespace) -> int:
 
 
 # --- store ------------------------------------------------------------------------------------------------------------
+
+
+def _check_store(options: argparse.Namespace) -> int:
+    from monitor.cli.storing import check_store
+    from monitor.store import StoreError
+
+    try:
+        sound = check_store(_load(options, secrets=False), quick=options.quick, tell=print)
+    except StoreError as error:
+        return _fault(str(error))
+    if sound:
+        print("the store is sound")
+    return OK if sound else BREACHED
+
+
+def _compact(options: argparse.Namespace) -> int:
+    from monitor.cli.storing import compact_store
+    from monitor.store import StoreError
+
+    try:
+        before, after = compact_store(_load(options, secrets=False))
+    except StoreError as error:
+        return _fault(str(error))
+    print(f"{before} bytes before, {after} bytes now")
+    return OK
 
 
 def _export(options: argparse.Namespace) -> int:

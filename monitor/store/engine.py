@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -191,6 +191,33 @@ def open_for_reading(place: StorePlace | Path) -> ReadStore:
                 f"expected a store in {store.name}, found none: has the daemon run with this configuration?"
             )
     return store
+
+
+def compact(place: StorePlace) -> None:
+    """Give the room of rows that have gone back to the disk.
+
+    Raises:
+        StoreError: a daemon uses the store, or it cannot be done, such as for want of room for a second copy.
+    """
+    store = ReadStore(place)
+    lock = _lock(place.data_dir / LOCK) if store.url is None else None
+    try:
+        # Neither database does it within a transaction.
+        if store.url is None:
+            with closing(_connect(store.path, read_only=False)) as file:
+                file.execute("VACUUM")
+                file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            engine = _postgresql(store.url, read_only=False, size=1)
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM (FULL, ANALYZE)")
+            engine.dispose()
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise StoreError(f"{store.name}: {_said(error)}") from error
+    finally:
+        store.close()
+        if lock is not None:
+            lock.close()
 
 
 def _place(place: StorePlace | Path) -> StorePlace:
