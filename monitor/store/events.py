@@ -167,9 +167,11 @@ def _row(event: NewEvent, values: Mapping[Key, Any], layout: Layout) -> tuple[An
 def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Taken, received: float) -> None:
     mine = models.c.id == layout.number
     last = ids.last_seq(connection, layout.number)
-    seqs: dict[str, int] = {}
-    for place, row in enumerate(block.rows, last + 1):
-        seqs.setdefault(row[0], place)
+    names_of = [row[0] for row in block.rows]
+    seqs = dict(zip(names_of, range(last + 1, last + 1 + len(names_of)), strict=True))
+    if len(seqs) < len(names_of):
+        # Of two of one id the first stands.
+        seqs = dict(zip(reversed(names_of), range(last + len(names_of), last, -1), strict=True))
     known = ids.add(connection, layout, seqs, last)
     if not known and len(seqs) == len(block.rows):
         fresh = [(place, received, *row) for place, row in enumerate(block.rows, last + 1)]
@@ -189,10 +191,16 @@ def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Tak
     ids.settle(connection, layout, newest)
     taken.new += len(fresh)
     taken.duplicates += len(block.rows) - len(fresh)
-    taken.predictions.update(row[4] for row in fresh)
-    for row in fresh:
-        if row[5] is not None and row[5] >= 0:
-            taken.latencies.setdefault(row[4], []).append(row[5])
+    _count(taken, fresh)
+
+
+def _count(taken: Taken, fresh: Sequence[tuple[Any, ...]]) -> None:
+    by_version = {row[4] for row in fresh}
+    for version in sorted(by_version):
+        mine = fresh if len(by_version) == 1 else [row for row in fresh if row[4] == version]
+        taken.predictions[version] += len(mine)
+        if told := [row[5] for row in mine if row[5] is not None and row[5] >= 0]:
+            taken.latencies.setdefault(version, []).extend(told)
 
 
 def note_versions(connection: Connection, number: int, names: Sequence[str], now: float) -> tuple[str, ...]:
