@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
 from monitor.check._context import Context
 from monitor.check._statistics import statistic
 from monitor.check._verdict import measured, verdict_of
 from monitor.options import Options as _Options
-from monitor.options import Ratio
+from monitor.options import Ratio, Secret
 from monitor.records import (
     Coded,
     Column,
@@ -31,25 +30,35 @@ MISMATCH = "record_mismatch_ratio"
 ID = Column(Role.ID.value, ColumnKind.TEXT, role=Role.ID)  # each is another one: they have no names to be coded by
 
 
-def _there(kind: str) -> str:
-    if kind != "files":
-        raise PydanticCustomError("not_available_yet", "not available yet")
-    return kind
-
-
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Replay(_Options):
     """Where the features are recomputed offline, and how far they may lie from those that were logged."""
 
-    type: Annotated[Literal["files", "sql"], AfterValidator(_there)]
-    path: str = Field(min_length=1)
+    type: Literal["files", "sql"]
+    path: Annotated[str | None, Field(min_length=1)] = None
     where: str | None = None
+    url: Annotated[Secret | None, Field(description="`sql`: the database, as it stands in SQLAlchemy's URLs")] = None
+    query: Annotated[
+        str | None, Field(min_length=1, description="`sql`: what gives the rows, with the model's `columns.id`")
+    ] = None
     tolerance: Tolerance = 1e-6
     tolerances: Mapping[str, Tolerance] = {}
     threshold: Ratio = 0.01
     min_rows: Annotated[int, Field(ge=1)] = 100
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        of = {"files": ("path",), "sql": ("url", "query")}
+        missing = [name for name in of[self.type] if getattr(self, name) is None]
+        others = {"files": ("url", "query"), "sql": ("path", "where")}
+        foreign = [name for name in others[self.type] if getattr(self, name) is not None]
+        if missing:
+            raise ValueError(f"expected {' and '.join(missing)} beside type: {self.type}")
+        if foreign:
+            raise ValueError(f"expected no {' or '.join(foreign)} beside type: {self.type}")
+        return self
 
 
 def replayed(context: Context, check: str, options: Replay, *, limit: int) -> Iterator[Finding]:

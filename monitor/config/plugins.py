@@ -172,6 +172,8 @@ def _rebased(options: BaseModel, directory: FilePath) -> BaseModel:
             changes[name] = Secret(path=directory / value.path)
         elif isinstance(value, FilePath) and not value.is_absolute():
             changes[name] = directory / value
+        elif isinstance(value, Options) and (moved := _rebased(value, directory)) is not value:
+            changes[name] = moved
     return options.replace(**changes) if changes else options
 
 

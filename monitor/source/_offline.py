@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from monitor.config import Model
 from monitor.records import Coded, Column, EventBatch, FloatArray, IntArray, ObjectArray
+from monitor.source._access import access_of
 from monitor.source._arrow import coded, truths
 from monitor.source._sample import sampled
 from monitor.source._table import Table, open_table, require
@@ -39,11 +40,11 @@ def recomputed(
 ) -> Recomputed:
     """Join predictions with their offline rows.
 
-    Where the files have the model's time column, the row taken is the newest of that id that is not after the prediction: what
+    Where they have the model's time column, the row taken is the newest of that id that is not after the prediction: what
     was known then, and never what came later. Of several of one time, and where there are no times, the last one stands.
 
     Args:
-        options: `path` and `where` of the files.
+        options: `path` and `where` of the files, or `url` and `query` of a database.
         model: whose columns `id` and `timestamp` they have.
         directory: where relative paths start.
         ids: of the predictions, n of them.
@@ -51,12 +52,12 @@ def recomputed(
         columns: what is wanted; only the rows that are joined are read.
 
     Raises:
-        SourceError: the files cannot be read, or lack the id.
+        SourceError: they cannot be read, or lack the id.
     """
-    with closing(open_table(options.path, options.where, directory)) as table:
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(ids)) if name is not None}
+    with closing(_opened(options, model, directory, numbers)) as table:
         require(table, model.columns.id, "columns.id, which replay joins by")
         time = model.columns.timestamp if model.columns.timestamp in table.types else None
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(ids)) if name is not None}
         keys = np.array([numbers.get(name, -1) if name is not None else -1 for name in ids], dtype=np.int64)
         found = _rows_of(table, model.columns.id, time, numbers)
         chosen = latest_before(keys, times, found.keys, found.times)
@@ -66,6 +67,14 @@ def recomputed(
         batch = sampled(table, model, here, places, time=None)
     later = int((~partner & np.isin(keys, found.keys)).sum())
     return Recomputed(partner, later, {column.name: _values(batch, column.name)[back] for column in here})
+
+
+def _opened(options: Any, model: Model, directory: Path, wanted: Collection[str]) -> Table:
+    if options.type == "sql":
+        from monitor.source._queried import QueriedTable
+
+        return QueriedTable(options, directory, name=model.columns.id, wanted=wanted)
+    return open_table(options.path, options.where, directory, access_of(options, model))
 
 
 def _values(batch: EventBatch, name: str) -> FloatArray | ObjectArray:

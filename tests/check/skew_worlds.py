@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from monitor.check import References, judge_model
-from monitor.config import Model, load
+from monitor.config import Model, StorePlace, load
 from monitor.records import CheckResult, Finding, Window
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference
@@ -52,7 +52,7 @@ def configured(folder: Path, check: dict[str, Any] | None = None, **parts: Any) 
 
 def judged(folder: Path, model: Model, window: Window = WINDOW) -> CheckResult:
     """The result of the check on one window."""
-    source = open_events("shop", model, folder, folder)
+    source = open_events("shop", model, folder, StorePlace(folder))
     now = window.end + HOUR
     references = References(lambda version: read_reference(model, version, folder, source, now=now), directory=folder)
     (result,) = judge_model("shop", model, window, source, references, now=now)

@@ -13,7 +13,7 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from monitor.check import References, judge_model
-from monitor.config import load
+from monitor.config import StorePlace, load
 from monitor.records import CheckResult, Verdict
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference
@@ -100,7 +100,7 @@ def test_on_employment_all_of_it_works_from_files(employment: tuple[Any, Any, An
     }  # fmt: skip
     (tmp_path / "anchorwatch.yml").write_text(yaml.safe_dump({"apps": [{"name": "shop", "models": [model]}]}))
     watched_ = load(tmp_path / "anchorwatch.yml").config.models()[0][1]
-    source = open_events("shop", watched_, tmp_path, tmp_path)
+    source = open_events("shop", watched_, tmp_path, StorePlace(tmp_path))
     verdicts = {}
     for day in ("2017-06-01", "2017-12-29"):
         now = float(np.datetime64(day, "s").astype(np.int64))

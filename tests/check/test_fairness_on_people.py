@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from monitor.check import References, judge_model
-from monitor.config import load
+from monitor.config import StorePlace, load
 from monitor.records import Finding, Verdict, Window
 from monitor.source._open import open_events
 from monitor.stats._gaps import Shares
@@ -98,7 +98,7 @@ apps:
     )
     ((app, model),) = load(path).config.models()
     window = Window(*(np.datetime64(f"{each}-01-01", "s").astype(float) for each in (year, year + 1)))
-    source = open_events(app.name, model, folder, folder)
+    source = open_events(app.name, model, folder, StorePlace(folder))
     references = References(lambda _: None)
     (result,) = judge_model(app.name, model, window, source, references, now=window.end + 100 * DAY)
     return list(result.findings)

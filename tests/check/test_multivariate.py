@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from monitor.calibrate import significance_level
 from monitor.check import References, judge_model
-from monitor.config import ConfigError, Model, load
+from monitor.config import ConfigError, Model, StorePlace, load
 from monitor.records import CheckResult, Finding, Verdict, Window
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference
@@ -75,7 +75,7 @@ def configured(folder: Path, check: dict[str, Any] | None = None, **parts: Any) 
 
 
 def judged(folder: Path, model: Model, window: Window = WINDOW) -> CheckResult:
-    source = open_events("shop", model, folder, folder)
+    source = open_events("shop", model, folder, StorePlace(folder))
     now = window.end + HOUR
     look_up = References(lambda version: read_reference(model, version, folder, source, now=now), directory=folder)
     (result,) = judge_model("shop", model, window, source, look_up, now=now)

@@ -20,7 +20,7 @@ from monitor.check._duplicates import row_keys, usual_copies
 from monitor.check._few_rows import limit_for
 from monitor.check._ranges import out_of_range
 from monitor.check._runs import number_of_values, runs_of
-from monitor.config import ConfigError, Model, load
+from monitor.config import ConfigError, Model, StorePlace, load
 from monitor.profile import draw_bins, profile_column
 from monitor.records import CheckResult, ColumnKind, EventBatch, Finding, FloatArray, Verdict, Window
 from monitor.source._open import open_events
@@ -83,7 +83,7 @@ def configured(folder: Path, check: dict[str, Any] | None = None, **parts: Any) 
 
 
 def look(folder: Path, model: Model, source: Any = None, *, window: Window = WINDOW) -> CheckResult:
-    source = source or open_events("shop", model, folder, folder)
+    source = source or open_events("shop", model, folder, StorePlace(folder))
     now = window.end + HOUR
     known = References(lambda version: read_reference(model, version, folder, source, now=now), directory=folder)
     (result,) = judge_model("shop", model, window, source, known, now=now)
@@ -446,7 +446,7 @@ def test_a_reference_whose_rows_are_gone_stops_only_what_needs_them(tmp_path: Pa
     write(tmp_path, "reference", reference_rows())
     write(tmp_path, "predictions", window_rows(temp=DEFAULTED))
     model = configured(tmp_path)
-    source = open_events("shop", model, tmp_path, tmp_path)
+    source = open_events("shop", model, tmp_path, StorePlace(tmp_path))
     kept = read_reference(model, "1", tmp_path, source, now=WINDOW.end)
     (tmp_path / "reference.parquet").unlink()
     (result,) = judge_model(
@@ -510,7 +510,7 @@ def replayed(
         folder, features={name: {} for name in features}, task="binary" if "nswprice" in features else "regression",
         windows={"size": f"{days:g}d", "every": f"{days:g}d"},
     )  # fmt: skip
-    source = open_events("shop", model, folder, folder)
+    source = open_events("shop", model, folder, StorePlace(folder))
     kept = References(lambda version: read_reference(model, version, folder, source, now=0.0), directory=folder)
     size, told = days * DAY, {}
     start = max(seconds[named != "reference"].min(), first) // size * size

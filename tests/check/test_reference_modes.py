@@ -114,7 +114,7 @@ def test_its_bins_are_drawn_once_and_only_the_counts_move(tmp_path: Path) -> Non
     production(tmp_path / "predictions.parquet", slope=0.02)
     loaded = load(configured(tmp_path, {"type": "trailing", "size": "20d", "match": ["day_of_week"]}))
     app, model = loaded.config.models()[0]
-    source = open_events(app.name, model, loaded.directory, loaded.data_dir)
+    source = open_events(app.name, model, loaded.directory, loaded.store)
     edges = []
     for day in (30, 79):
         now = (START + pd.Timedelta(days=day)).timestamp()

@@ -377,7 +377,11 @@ def test_pushed_predictions_are_judged_as_those_in_files_are(
     [
         ({"material": 2}, "material"),
         ({"rows": 10}, "rows"),
-        ({"replay": {"type": "sql", "path": "x"}}, "not available yet"),
+        ({"replay": {"type": "sql", "path": "x"}}, "expected url and query beside type: sql"),
+        (
+            {"replay": {"type": "sql", "path": "x", "url": "sqlite:///x", "query": "SELECT 1"}},
+            "expected no path beside",
+        ),
         ({"replay": {"type": "kafka", "path": "x"}}, "replay"),
         ({"replay": {"type": "files"}}, "path"),
         ({"replay": {"type": "files", "path": "x", "tolerance": -1}}, "tolerance"),

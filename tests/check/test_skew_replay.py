@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,48 @@ def test_of_several_rows_without_a_time_the_last_one_stands(tmp_path: Path) -> N
     rows = logged[["event_id", "speed", "kind"]]
     assert replayed(tmp_path, logged, pd.concat([rows.assign(speed=0.0), rows]))["speed"].value == 0.0
     assert replayed(tmp_path, logged, pd.concat([rows, rows.assign(speed=1e9)]))["speed"].value == 1.0
+
+
+def in_a_database(folder: Path, logged: pd.DataFrame, offline: pd.DataFrame) -> Any:
+    """The same recomputation in a table of SQLite; what is said of each feature."""
+    with closing(sqlite3.connect(folder / "offline.db")) as connection, connection:
+        written = offline.assign(timestamp=offline.timestamp.astype(str)) if "timestamp" in offline else offline
+        written.to_sql("offline", connection, index=False)
+    saved(folder, "predictions", logged)
+    check = {"replay": {"type": "sql", "url": "sqlite:///offline.db", "query": "SELECT * FROM offline"}}
+    parts = {"predictions": {"type": "files", "path": "predictions.parquet"}}
+    return by_feature(judged(folder, configured(folder, check, reference=None, features=FEATURES, **parts)))
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_what_is_recomputed_may_be_in_a_database(tmp_path: Path, timed: bool) -> None:
+    """It is judged as the same rows in files are."""
+    logged = online()
+    offline = logged[["event_id", "timestamp", "speed", "kind"]].copy()
+    offline.loc[200:209, "speed"] += 1
+    offline.loc[7, "kind"] = "yawl"
+    offline.loc[8, "speed"] = None
+    if timed:
+        offline = pd.concat([offline.assign(timestamp=offline.timestamp - pd.Timedelta(days=1), speed=0.0), offline])
+        offline = offline[10:]
+    else:
+        offline = offline[10:].drop(columns="timestamp")
+    by_file = replayed(tmp_path, logged, offline)
+    by_query = in_a_database(tmp_path, logged, offline)
+    assert {
+        name: (each.verdict, each.value, each.rows, each.parts, each.caution) for name, each in by_query.items()
+    } == {name: (each.verdict, each.value, each.rows, each.parts, each.caution) for name, each in by_file.items()}
+    assert by_query["speed"].value
+
+
+def test_a_query_without_the_id_or_without_rows_is_told(tmp_path: Path) -> None:
+    logged = online()
+    nothing = in_a_database(tmp_path, logged, logged[["event_id", "speed", "kind"]][:0])
+    assert nothing["speed"].reason == "expected at least 100 rows with an offline row, got 0"
+    (tmp_path / "offline.db").unlink()
+    (found,) = in_a_database(tmp_path, logged, logged[["speed", "kind"]]).values()
+    said = "query: expected the column 'event_id' (columns.id, which replay joins by), got the columns speed, kind"
+    assert (found.verdict, found.reason) == (Verdict.ERROR, said)
 
 
 def test_ids_are_the_same_however_they_are_written(tmp_path: Path) -> None:
