@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards import outcomes
+from dashboards import bins, outcomes
 from dashboards.overview import firing, retrainings
 from dashboards.panels import (
     GREEN,
@@ -303,11 +303,13 @@ def model() -> Json:
             "model", "Model", 'label_values(anchorwatch_check_state{app="$app", model!=""}, model)', several=False
         ),
         variable("version", "Version", f"label_values(anchorwatch_model_info{{{MODEL}}}, version)", several=True),
+        bins.feature(),
     ]
     rows = [
         (4, _now()),
         (6, _states()),
         (10, _drift()),
+        (8, bins.by_bin()),
         (8, _whole()),
         (8, outcomes.performance()),
         (6, outcomes.labels()),

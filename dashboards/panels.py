@@ -175,6 +175,26 @@ def bars(title: str, description: str, one: Json, unit: str, thresholds: Json) -
     return panel("bargauge", title, description, [one], fields, options)
 
 
+def columns(title: str, description: str, sides: dict[str, Json], by: str, unit: str) -> Json:
+    """Values by name side by side, now: each side's query is a table with the label `by`."""
+    fields = {"unit": unit, "min": 0, "thresholds": GREEN, "color": {"mode": "palette-classic"}}
+    legend = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
+    options = {
+        "xField": by, "orientation": "auto", "stacking": "none", "showValue": "never", "groupWidth": 0.8, "barWidth": 0.9,
+        "xTickLabelRotation": -45, "xTickLabelMaxLength": 24, "legend": legend, "tooltip": {"mode": "multi", "sort": "none"},
+    }  # fmt: skip
+    built = panel("barchart", title, description, list(sides.values()), fields, options)
+    values = {f"Value #{target['refId']}": name for target, name in zip(built["targets"], sides, strict=True)}
+    shown = {name: place for place, name in enumerate([by, *values])}
+    built["transformations"] = [
+        {"id": "joinByField", "options": {"byField": by, "mode": "outer"}},
+        {"id": "filterFieldsByName", "options": {"include": {"names": list(shown)}}},
+        {"id": "organize", "options": {"indexByName": shown, "excludeByName": {}, "renameByName": values}},
+        {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": by, "desc": False}]}},
+    ]
+    return built
+
+
 def table(title: str, description: str, one: Json, columns: Sequence[str], *, sort: str) -> Json:
     """Label sets as rows, with these labels as columns."""
     shown = {name: place for place, name in enumerate(columns)}

@@ -13,14 +13,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from monitor import registry
 from monitor.alert.rules import RULES
+from monitor.app._bins import BinCounters
+from monitor.app._profiles import EVERY_SECONDS, READ_SECONDS, ProfileUpdates
 from monitor.app.deliveries import Deliveries
 from monitor.app.feeding import Following, feeds_of
 from monitor.app.intake import Intake
 from monitor.app.jobs import AppLook, Housekeeping, Results
 from monitor.app.judgement import ModelJudgement, looks_between
 from monitor.app.leases import WATCH, Leases, unit_of
-from monitor.config import Config, ConfigError, Loaded, load
+from monitor.config import Config, ConfigError, Loaded, Model, load
 from monitor.consequences.configured import expose_config, forget_unconfigured, forget_unit
 from monitor.consequences.exposition import expose_alerts, expose_effects
 from monitor.consequences.recording import Effects, Recorder
@@ -62,7 +65,8 @@ class Daemon:
             raise StartFailed(f"data_dir: expected a store that opens: {error}") from None
         self._metrics = Metrics(VERSION)
         self._scheduler = Scheduler(clock, jitter_seconds=min(0.5, 0.5 / clock.rate))
-        self._looks: list[AppLook] = []
+        self._looks: list[AppLook | ProfileUpdates] = []
+        self._bins: dict[tuple[str, str], BinCounters] = {}
         self._feeds: list[Following] = []
         self._jobs: dict[str, list[str]] = {}  # by unit
         self._leases = Leases(self._store, changed=self._shared)
@@ -239,7 +243,8 @@ class Daemon:
                 late = partial(self._late, app.name, None, check)
                 self._every(unit_of(app.name, None), f"{app.name}/{check}", spec.every, look.run, late)
         for app, model in loaded.config.models():
-            judgement = ModelJudgement(app.name, model, loaded, results)
+            updates = self._profiled(app.name, model, loaded, results)
+            judgement = ModelJudgement(app.name, model, loaded, results, updates)
             mature = model.labels.mature if model.labels else 0.0
             following = partial(next_look_time, model.windows, mature=mature)
             late = partial(self._late_model, app.name, model.name, tuple(model.checks))
@@ -250,6 +255,8 @@ class Daemon:
                 late = partial(self._late, app.name, model.name, check)
                 work = partial(judgement.between_windows, check)
                 self._every(unit, f"{name}/{check}", every, work, late, lane="judge")
+            if not registry.load("source", model.predictions.type).HEAVY:
+                self._update(judgement)
         rate = self._clock.rate
         keep = Housekeeping(loaded, results)
         self._every(WATCH, "housekeeping", HOUSEKEEPING_SECONDS * rate, keep.run, _nothing, lane="keep")
@@ -293,6 +300,25 @@ class Daemon:
         ]:
             if unit_of(app, model) == unit:
                 forget_unit(self._metrics, app, model)
+                if model and (app, model) in self._bins:
+                    self._bins[app, model].leave()
+
+    def _profiled(self, app: str, model: Model, loaded: Loaded, results: Results) -> ProfileUpdates:
+        """What feeds a model's profiles; it goes with the configuration, and the counters stay."""
+        bins = self._bins.setdefault(
+            (app, model.name), BinCounters(self._metrics, app, model.name, now=self._clock.now)
+        )
+        updates = ProfileUpdates(app, model, loaded, results, bins)
+        self._looks.append(updates)
+        return updates
+
+    def _update(self, judgement: ModelJudgement) -> None:
+        """Feed the profiles of a model between its looks, and read beside what references that takes."""
+        updates, rate = judgement.updates, self._clock.rate
+        unit, name = unit_of(judgement.app, judgement.model.name), f"{judgement.app}/{judgement.model.name}"
+        read = partial(updates.read_references, judgement.reference_of)
+        self._every(unit, f"{name}/profiles", EVERY_SECONDS * rate, updates.run, _nothing, lane="judge")
+        self._every(unit, f"{name}/references", READ_SECONDS * rate, read, _nothing, lane="judge")
 
     def _late(self, app: str, model: str | None, check: str) -> None:
         self._metrics.add("anchorwatch_check_late_runs_total", app=app, model=model, check=check)

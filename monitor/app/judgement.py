@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from monitor import registry
+from monitor.app._profiles import ProfileUpdates
 from monitor.app.jobs import Results
 from monitor.check import (
     Calibrations,
@@ -38,7 +39,7 @@ from monitor.source.ingest import IngestSource
 from monitor.store import StoreError, events, history, open_for_reading
 from monitor.store.profiles import load_reference, save_reference
 from monitor.store.reading import count_labelled
-from monitor.windows import bucket_seconds, every_seconds, looked_at, newest_due
+from monitor.windows import every_seconds, looked_at, newest_due
 
 log = logging.getLogger(__name__)
 
@@ -166,8 +167,8 @@ def looks_between(model: Model) -> dict[str, float]:
 class ModelJudgement:
     """All checks of one model, on its newest window that is due."""
 
-    def __init__(self, app: str, model: Model, loaded: Loaded, results: Results) -> None:
-        self.app, self.model, self.results = app, model, results
+    def __init__(self, app: str, model: Model, loaded: Loaded, results: Results, updates: ProfileUpdates) -> None:
+        self.app, self.model, self.results, self.updates = app, model, results, updates
         self.directory, self.place = loaded.directory, loaded.store
         self.feature_limit = loaded.config.metrics.features
         self._references: dict[str, Reference] = {}
@@ -197,8 +198,9 @@ class ModelJudgement:
         for result in judged:
             self.results.take(result, seconds)
         shown = partial(
-            expose_judgement, self.results.metrics, self.app, self.model, judged, features=self.feature_limit
-        )
+            expose_judgement, self.results.metrics, self.app, self.model, judged,
+            features=self.feature_limit, counted=self.updates.features,
+        )  # fmt: skip
         self.results.show(shown)
 
     def _guarded(self, windows: Sequence[Window], checks: Sequence[str], now: float) -> list[CheckResult]:
@@ -221,11 +223,10 @@ class ModelJudgement:
     def _judge(self, look: Look) -> list[CheckResult]:
         if registry.load("source", self.model.predictions.type).HEAVY:
             return self._judge_files(look)
-        store = self.results.store
-        source = IngestSource(store, self.app, self.model.name, bucket_seconds=bucket_seconds(self.model.windows))
+        source = self.updates.source
         prepare = partial(self._prepare, now=look.now)
-        references = References(self._reference, self._calibrations, self.directory, prepare=prepare)
-        source.catch_up(store, references, now=look.now)
+        references = References(self.reference_of, self._calibrations, self.directory, prepare=prepare)
+        self.updates.catch_up(references, now=look.now)
         self._count_versions(source)
         heavy = self._heavy(look)
         light = [check for check in look.checks if check not in heavy]
@@ -277,7 +278,7 @@ class ModelJudgement:
         omitted = source.omitted_versions()
         self.results.metrics.set("anchorwatch_model_versions_omitted", omitted, app=self.app, model=self.model.name)
 
-    def _reference(self, version: str) -> Reference | None:
+    def reference_of(self, version: str) -> Reference | None:
         """The reference of a version: from memory, from the store, or read in a child and then kept in both."""
         found = reference_key(self.model, version, self.directory)
         if found is None:

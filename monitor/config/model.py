@@ -340,10 +340,10 @@ class Grafana(Options):
 
 
 class MetricsOptions(Options):
-    """How much is exposed: at most so many features per model as series."""
+    """How much is exposed: at most so many features per model as series, and whether their rows are counted by bin."""
 
     features: Annotated[int, Field(ge=0)] = 200
-    bins: Annotated[bool | None, AfterValidator(not_yet)] = None
+    bins: bool = True
 
 
 class Config(Options):

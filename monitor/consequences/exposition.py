@@ -51,13 +51,21 @@ def expose_run(
         metrics.set("anchorwatch_check_last_success_timestamp_seconds", last_success, **subject)
 
 
-def expose_judgement(metrics: Metrics, app: str, model: Model, judged: Sequence[CheckResult], *, features: int) -> None:
-    """The results of a model's checks; `features` is the budget of series.
+def expose_judgement(
+    metrics: Metrics,
+    app: str,
+    model: Model,
+    judged: Sequence[CheckResult],
+    *,
+    features: int,
+    counted: Iterable[str] = (),
+) -> None:
+    """The results of a model's checks; `features` is the budget of series, `counted` are features that have others, too.
 
     What is told of the model as a whole, such as its versions, stays as it is where only some of the checks have run.
     """
     whole = {result.check for result in judged} >= set(model.checks)
-    shown = _shown_features(metrics, app, model, judged, features) if whole else None
+    shown = _shown_features(metrics, app, model, judged, features, counted) if whole else None
     for result in judged:
         expose_findings(metrics, result, features=shown)
     if whole:
@@ -65,10 +73,11 @@ def expose_judgement(metrics: Metrics, app: str, model: Model, judged: Sequence[
 
 
 def _shown_features(
-    metrics: Metrics, app: str, model: Model, judged: Sequence[CheckResult], limit: int
+    metrics: Metrics, app: str, model: Model, judged: Sequence[CheckResult], limit: int, counted: Iterable[str]
 ) -> frozenset[str] | None:
     """The features within the budget of series: the most important first, then in the reference's order."""
-    names = dict.fromkeys(f.feature for result in judged for f in result.findings if f.feature is not None)
+    found = (f.feature for result in judged for f in result.findings if f.feature is not None)
+    names = dict.fromkeys([*counted, *found])
     declared = model.features or {}
     weights = {name: (declared[name].importance or 0.0) if name in declared else 0.0 for name in names}
     shown = sorted(names, key=lambda name: -weights[name])[:limit]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitor import registry
 from monitor.metrics._kinds import CHECK, SUBJECT, counter, gauge
-from monitor.metrics._models import OF_CHECKS
+from monitor.metrics._models import OF_BINS, OF_CHECKS
 from monitor.records import Family
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -39,6 +39,7 @@ CORE: tuple[Family, ...] = (
     gauge("model_labels_unmatched", "Labels kept that no prediction has claimed yet.", "app", "model"),
     counter("model_labels_expired_total", "Labels dropped because no prediction claimed them in time.", "app", "model"),
     *(family for found in OF_CHECKS.values() for family in found),
+    *OF_BINS,
     gauge("model_versions_omitted", "Versions not judged: there are newer ones enough.", "app", "model"),
     gauge(
         "feature_series_omitted",

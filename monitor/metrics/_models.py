@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.metrics._kinds import SUBJECT, gauge
+from monitor.metrics._kinds import SUBJECT, counter, gauge
 from monitor.records import Family
 
 
@@ -180,6 +180,20 @@ _SKEW = (
         "moment",
     ),
 )
+
+# Rows by bin, counted as they arrive, whatever the checks say.
+OF_BINS: tuple[Family, ...] = (
+    counter(
+        "feature_bin_total",
+        "Rows by arrival since the process started, by bin of the reference.",
+        *SUBJECT, "feature", "reference", "bin",
+    ),
+    gauge(
+        "feature_bin_reference_ratio",
+        "Share of the reference's rows in each bin.",
+        *SUBJECT, "feature", "reference", "bin",
+    ),
+)  # fmt: skip
 
 # What a check's findings are exposed as, by the check's name.
 OF_CHECKS: dict[str, tuple[Family, ...]] = {

@@ -12,7 +12,7 @@ import yaml
 
 from monitor.alert.rules import RULES
 from monitor.config import Config, RuleOverride
-from monitor.provision import promql
+from monitor.provision import feature_bins, promql
 from monitor.provision.durations import duration
 from monitor.provision.files import put
 from monitor.provision.watch import RECORDED, WATCH
@@ -98,6 +98,7 @@ def build(rules: tuple[Rule, ...] = RULES) -> str:
     model = [_alert(rule) for rule in rules if not rule.name.startswith("App")]
     groups = [
         {"name": "anchorwatch-recorded", "interval": INTERVAL, "rules": [_blocked(dict(rule)) for rule in RECORDED]},
+        *({**group, "rules": [_blocked(rule) for rule in group["rules"]]} for group in feature_bins.groups()),
         {"name": "anchorwatch-app", "interval": INTERVAL, "rules": app},
         {"name": "anchorwatch-model", "interval": INTERVAL, "rules": model},
         {"name": "anchorwatch-watch", "interval": "1m", "rules": [_blocked(dict(rule)) for rule in WATCH]},

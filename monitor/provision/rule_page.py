@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.alert.rules import RULES
-from monitor.provision import promql
+from monitor.provision import feature_bins, promql
 from monitor.provision.durations import duration
 from monitor.provision.watch import RECORDED, WATCH
 from monitor.records import Rule
@@ -64,7 +64,8 @@ def page() -> str:
         for alert in WATCH
     ]
     recorded = [f"| `{rule['record']}` | {_RECORDED_TEXT[rule['record'].rpartition(':')[2]]} |" for rule in RECORDED]
-    parts = (_HEAD, *_lines(rows), _WATCH_HEAD, *_lines(watch), _RECORDED_HEAD, *_lines(recorded))
+    recorded += [f"| `{name}` | {text} |" for name, text in feature_bins.MEANINGS.items()]
+    parts = (_HEAD, *_lines(rows), _WATCH_HEAD, *_lines(watch), _RECORDED_HEAD, *_lines(recorded), feature_bins.TEXT)
     return "".join(parts)
 
 

@@ -13,22 +13,20 @@ from monitor.config import Model
 from monitor.options import Options as _Options
 from monitor.profile import Cutter, Profile, Reference, merge, profile_batch, same_bins
 from monitor.profile.seasons import DAY, HOUR, cells_of
-from monitor.records import Column, ColumnKind, EventBatch, LabelledBatch, Role, Window, fingerprint
+from monitor.records import Column, ColumnKind, EventBatch, LabelledBatch, Role, Window
 from monitor.serving_logs import Outcome
 from monitor.source import ReferenceFor
 from monitor.source._outcomes import event_columns
+from monitor.source._profiled import PART_ROWS, VERSIONS, ProfileFeed, RowCounts, bucket_of, series_of, usable
 from monitor.source._stored import array_of, batch_of, keys_of
 from monitor.source._values import objects, outcomes
 from monitor.store import ReadStore, Store, events, reading
 from monitor.store.layout import PREDICTION, PROBABILITY, Of, layout_of
-from monitor.store.profiles import CursorMoved, Move, advance, cursor, read_buckets, read_parts
-from monitor.store.reading import Fetched
+from monitor.store.profiles import cursor, read_buckets, read_parts
 
 ROLES = frozenset({"predictions", "labels"})
 HEAVY = False
 
-VERSIONS = 20  # a model has so many versions judged, the newest ones: a version is a stranger's text
-PART_ROWS = 5000  # rows that become columns at once
 BATCH_ROWS = 1000  # rows that tell which columns there are
 
 
@@ -54,11 +52,6 @@ class Options(_Options):
         return Outcome(self.outputs.classes, self.outputs.prediction, self.outputs.probability)
 
 
-def series_of(reference: Reference, bucket_seconds: int) -> str:
-    """The name of the series of profiles on these bins and buckets: other bins or buckets begin another."""
-    return fingerprint(reference.fingerprint, str(bucket_seconds))
-
-
 class IngestSource:
     """One model's pushed predictions and labels.
 
@@ -74,8 +67,7 @@ class IngestSource:
         return events.find_model(connection, self.app, self.model)
 
     def _bucket(self, reference: Reference) -> int:
-        """The length of the buckets: where the hour of the day counts, none is of two hours."""
-        return math.gcd(self.bucket_seconds, HOUR) if "hour_of_day" in reference.match else self.bucket_seconds
+        return bucket_of(reference, self.bucket_seconds)
 
     def newest_event(self, before: float) -> float | None:
         """The newest event time before an instant."""
@@ -153,7 +145,7 @@ class IngestSource:
         self, connection: Connection, number: int, version: str, reference: Reference, seq: int, window: Window
     ) -> Iterator[EventBatch]:
         """The rows of a window behind the cursor."""
-        columns = _usable(reference)
+        columns = usable(reference)
         keys = keys_of(columns)
         while True:
             rows = reading.rows_after(
@@ -164,45 +156,22 @@ class IngestSource:
             yield batch_of([rows], version, columns)
             seq = rows.column("seq")[-1]
 
-    def catch_up(self, store: Store, references: ReferenceFor, *, now: float) -> int:
+    def catch_up(self, store: Store, references: ReferenceFor, *, now: float, counts: RowCounts | None = None) -> int:
         """Add every row that is not in a profile yet to the profile of its bucket; how many rows that were."""
-        added = 0
-        while (step := self._step(store, references, now)) is not None:
-            added += step
-        return added
+        return sum(self.steps(store, references, now=now, counts=counts))
 
-    def _step(self, store: Store, references: ReferenceFor, now: float) -> int | None:
-        """Bring the versions that are furthest behind as far as the next ones, or by some rows; None where none is behind."""
-        with store.read() as connection:
-            number = self._number(connection)
-            if number is None:
-                return None
-            versions = events.newest_versions(connection, number, limit=VERSIONS)
-            newest = reading.newest_seq(connection, number)
-        known = {version: found for version in versions if (found := references(version)) is not None}
-        series = {version: series_of(found, self._bucket(found)) for version, found in known.items()}
-        with store.read() as connection:
-            at = {version: cursor(connection, number, version, name) for version, name in series.items()}
-            low = min(at.values(), default=newest)
-            if low >= newest:
-                return None
-            behind = [version for version in at if at[version] == low]
-            until = min((seq for seq in at.values() if seq > low), default=newest)
-            keys = keys_of(column for version in behind for column in _usable(known[version]))
-            rows = reading.rows_after(
-                connection, number, low, keys=keys, versions=behind, limit=PART_ROWS, until=min(until, newest)
-            )
-        after = rows.column("seq")[-1] if rows.rows == PART_ROWS else min(until, newest)
-        moves = []
-        for version in behind:
-            bucket_seconds = self._bucket(known[version])
-            fresh = _by_bucket(rows, version, known[version], bucket_seconds)
-            moves.append(Move(version, series[version], known[version].bins, bucket_seconds, low, after, fresh))
-        try:
-            store.write(lambda connection: advance(connection, number, moves, now=now))
-        except CursorMoved:
-            return 0
-        return rows.rows
+    def steps(
+        self, store: Store, references: ReferenceFor, *, now: float, counts: RowCounts | None = None
+    ) -> Iterator[int]:
+        """As `catch_up`, some rows at a time.
+
+        Args:
+            store: that is written to.
+            references: of the versions; the rows of one without wait.
+            now: Unix seconds.
+            counts: who counts the rows, each once, whatever becomes of the profiles.
+        """
+        yield from ProfileFeed(store, self.app, self.model, self.bucket_seconds, references, counts, now).steps()
 
     def cut(self, span: Window, references: ReferenceFor, cutter: Cutter) -> None:
         """Give a cutter all rows of a span, of every version that shares the cutter's bins."""
@@ -274,20 +243,3 @@ class IngestSource:
 def _spans(connection: Connection, number: int, window: Window) -> dict[str, Profile]:
     spans = reading.version_spans(connection, number, window.start, window.end)
     return {version: Profile(rows, first, last, {}) for version, rows, first, last in spans}
-
-
-def _by_bucket(rows: Fetched, version: str, reference: Reference, bucket_seconds: int) -> dict[int, Profile]:
-    versions, times = rows.column("version"), rows.times
-    buckets = (times // bucket_seconds).astype(np.int64) * bucket_seconds
-    mine = np.array([each == version for each in versions], dtype=bool)
-    found, columns = {}, _usable(reference)
-    for bucket in np.unique(buckets[mine]).tolist():
-        here = np.flatnonzero(mine & (buckets == bucket))
-        batch = batch_of([rows if len(here) == rows.rows else rows.take(here)], version, columns)
-        found[bucket] = profile_batch(batch, reference.bins, reference.match)
-    return found
-
-
-def _usable(reference: Reference) -> tuple[Column, ...]:
-    """The columns that an event can hold and that have bins: its label comes later."""
-    return tuple(c for c in reference.columns if c.name in reference.bins and c.role is not Role.LABEL)

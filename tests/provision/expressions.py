@@ -9,14 +9,17 @@ from typing import Any
 import promql_parser
 
 from monitor import metrics
+from monitor.provision import feature_bins
 
 # Not ours: Prometheus's own, and those every process exposes.
 FOREIGN = {"up", "ALERTS", "process_resident_memory_bytes"}
+# Recorded by our own rules, and read by others of them and by panels.
+RECORDED = {rule["record"] for rule in feature_bins.RULES}
 
 
 def known_names() -> set[str]:
-    """Every sample name that a scrape of the daemon can hold."""
-    names = set(FOREIGN)
+    """Every sample name that a scrape of the daemon can hold, or that the rules make of it."""
+    names = FOREIGN | RECORDED
     for name, family in metrics.families().items():
         names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if family.kind == "histogram" else {name}
     return names
@@ -48,7 +51,9 @@ def _walk(node: Any) -> Iterator[tuple[str, set[str]]]:
 
 def without_variables(expr: str) -> str:
     """A panel's expression as Grafana would send it, with one value for each variable."""
-    fixed = {"$__rate_interval": "1m", "$__range": "6h", "$app": "bikes", "$model": "demand", "$version": ".+"}
+    fixed = {
+        "$__rate_interval": "1m", "$__range": "6h", "$app": "bikes", "$model": "demand", "$version": ".+", "$feature": "temp",
+    }  # fmt: skip
     for name, value in fixed.items():
         expr = expr.replace(name, value)
     assert "$" not in expr, f"expected no other variable, got {expr}"

@@ -54,7 +54,7 @@ def test_promtool_accepts_the_rules() -> None:
     assert "SUCCESS" in checked(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", prometheus.FILE)
 
 
-UNIT_TESTS = ("rules.test.yml", "rules.weeks.test.yml")
+UNIT_TESTS = ("rules.test.yml", "rules.weeks.test.yml", "rules.bins.test.yml")
 
 
 @pytest.mark.slow

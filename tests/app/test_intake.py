@@ -1,0 +1,436 @@
+"""What comes in at once is stored together, and everybody hears of what became of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError
+
+from benchmarks._asking import Answered, Asked, ask_all
+from monitor.app import intake as intake_module
+from monitor.app.daemon import Daemon
+from monitor.app.intake import WAITING_RECORDS, Intake
+from monitor.config import load
+from monitor.metrics import Metrics
+from monitor.schedule import WallClock
+from monitor.store import Store, StoreError, StoreFull, events
+from monitor.store.layout import TooManyNames
+from monitor.store.quarantine import read_aside
+from monitor.store.reading import wire_events
+from monitor.web import create_app
+from monitor.wire import Batch
+
+AT = 1_795_161_600
+PATIENCE_SECONDS = 30
+
+
+def prediction(event_id: str, model: str = "demand", **more: Any) -> dict[str, Any]:
+    return {"model": model, "event_id": event_id, "timestamp": AT, "features": {"temp": 1.0}, "prediction": 2.0, **more}
+
+
+class Watch:
+    """A daemon that takes in, and of whose jobs none runs."""
+
+    def __init__(self, folder: Path, models: tuple[str, ...] = ("demand", "risk")) -> None:
+        self.path = folder / "anchorwatch.yml"
+        self.configure(models)
+        self.daemon = Daemon(load(self.path), clock=WallClock())
+        self.intake, self.store = self.daemon.intake, self.daemon.store
+
+    def configure(self, models: tuple[str, ...]) -> None:
+        said = {"apps": [{"name": "shop", "models": [{"name": name, "task": "regression"} for name in models]}]}
+        self.path.write_text(yaml.safe_dump(said), encoding="utf-8")
+
+    def read(self, *records: dict[str, Any], kind: Any = "predictions") -> Batch:
+        return self.intake.read(msgspec.json.encode(records), "json", kind)
+
+    def take(self, *records: dict[str, Any], kind: Any = "predictions") -> Future[Batch]:
+        return self.intake.take(self.read(*records, kind=kind))
+
+    def ask(self, method: str, path: str, said: Any = None, query: str = "") -> Answered:
+        body = b"" if said is None else msgspec.json.encode(said)
+        asked = Asked(method, path, body, [("Content-Type", "application/json")], query)
+        (found,) = ask_all(create_app(self.daemon), [asked])
+        assert found.fault is None
+        return found
+
+    def kept(self, model: str = "demand") -> list[dict[str, Any]]:
+        with self.store.read() as connection:
+            number = events.find_model(connection, "shop", model)
+            return [] if number is None else [event for event, _ in wire_events(connection, number)]
+
+    def ids(self, model: str = "demand") -> list[str]:
+        return [event["event_id"] for event in self.kept(model)]
+
+    def aside(self) -> list[dict[str, Any]]:
+        with self.store.read() as connection:
+            return read_aside(connection)
+
+    def counted(self, name: str, **labels: str) -> float:
+        page, _ = self.daemon.metrics.render(None)
+        text = page.decode() if isinstance(page, bytes) else page
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"anchorwatch_{name}" and labels.items() <= sample.labels.items()
+        )
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    made = Watch(tmp_path)
+    yield made
+    made.daemon.stop()
+
+
+class Held:
+    """The writer, kept from going on until it is let go; what is asked meanwhile comes together."""
+
+    def __init__(self, store: Store) -> None:
+        self._go, self._there = threading.Event(), threading.Event()
+        self.future = store.submit(self._hold)
+        assert self._there.wait(PATIENCE_SECONDS)
+
+    def _hold(self, _: Any) -> None:
+        self._there.set()
+        assert self._go.wait(PATIENCE_SECONDS)
+
+    def release(self) -> None:
+        self._go.set()
+        self.future.exception(PATIENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def broken(_: Any) -> None:
+    """What the driver raises where a disk is full."""
+    raise OperationalError("", {}, Exception("database or disk is full"))
+
+
+# --- together ---------------------------------------------------------------------------------------------------------
+
+
+def test_batches_that_are_stored_together_keep_their_own_answers(watch: Watch) -> None:
+    with Held(watch.store):
+        first = watch.take(prediction("a"), prediction("b", timestamp="soon"))
+        second = watch.take(prediction("a"), prediction("c"))
+        third = watch.take(prediction("d", model="nobody's"))
+        labels = watch.take({"model": "demand", "event_id": "a", "label": 1.0}, kind="labels")
+    answers = [future.result(PATIENCE_SECONDS) for future in (first, second, third, labels)]
+    assert [(each.accepted, [told["index"] for told in each.rejected]) for each in answers] == [
+        (1, [1]),
+        (2, []),
+        (0, [0]),
+        (1, []),
+    ]
+    assert watch.ids() == ["a", "c"]
+    assert watch.counted("ingest_records_total", kind="predictions", model="demand") == 2
+    assert watch.counted("ingest_duplicates_total", kind="predictions", model="demand") == 1
+    assert watch.counted("ingest_records_total", kind="labels", model="demand") == 1
+    assert [(row["kind"], row["reason"]) for row in watch.aside()] == [
+        ("predictions", "bad_time"),
+        ("predictions", "unknown_model"),
+    ]
+    assert watch.intake.records_waiting == 0
+
+
+def test_events_are_kept_in_the_order_in_which_they_came_and_of_one_id_the_first_stands(watch: Watch) -> None:
+    """Also where some are decoded at once, and others one by one, because of a new name or a time without an offset."""
+    watch.take(prediction("known")).result(PATIENCE_SECONDS)
+    slow = {"timestamp": "2026-11-20T08:00:00"}
+    with Held(watch.store):
+        for turn, more in enumerate((slow, {}, {"features": {"new": 1}}, {}, slow)):
+            watch.take(prediction(f"e{turn}", **more), prediction("x", prediction=turn, **more))
+        last = watch.take(prediction("last"))
+    last.result(PATIENCE_SECONDS)
+    assert watch.ids() == ["known", "e0", "x", "e1", "e2", "e3", "e4", "last"]
+    assert [event["prediction"] for event in watch.kept() if event["event_id"] == "x"] == [0.0]
+
+
+def too_many(start: int = 0) -> list[dict[str, Any]]:
+    """Two records that are both good, and together have more names than a model may."""
+    return [
+        prediction(f"wide-{at}", "risk", features={str(start + at * 600 + name): 1 for name in range(600)})
+        for at in range(2)
+    ]
+
+
+def test_a_batch_that_breaks_the_rules_fails_alone_and_leaves_nothing_behind(watch: Watch) -> None:
+    with Held(watch.store):
+        before = watch.take(prediction("a"))
+        # It brings another model a column before it fails.
+        bad = watch.take(prediction("b", features={"temp": 1.0, "later": 1.0}), *too_many())
+        after = watch.take(prediction("c"), prediction("d", "risk"))
+    assert (before.result(PATIENCE_SECONDS).accepted, after.result(PATIENCE_SECONDS).accepted) == (1, 2)
+    with pytest.raises(TooManyNames):
+        bad.result(PATIENCE_SECONDS)
+    assert (watch.ids(), watch.ids("risk")) == (["a", "c"], ["d"])
+    assert watch.counted("ingest_records_total", kind="predictions") == 3
+    # Nobody takes the column for one that is there.
+    watch.take(prediction("e", features={"temp": 1.0, "later": 1.0})).result(PATIENCE_SECONDS)
+    watch.take(prediction("f", features={"temp": 1.0, "later": 2.0})).result(PATIENCE_SECONDS)
+    assert watch.ids() == ["a", "c", "e", "f"]
+    assert [event["features"] for event in watch.kept()][-1] == {"temp": 1.0, "later": 2.0}
+
+
+def test_who_breaks_the_rules_is_told_422_and_nothing_of_the_request_is_kept(watch: Watch) -> None:
+    answered = watch.ask("POST", "/v1/predictions", [prediction("a", "risk"), *too_many()])
+    assert answered.status == 422
+    assert answered.json()["error"].startswith("expected at most 1000 names of one model, got another: ")
+    assert watch.ids("risk") == []
+    assert watch.counted("ingest_requests_refused_total", reason="too_many_names") == 1
+
+
+@pytest.mark.parametrize("name", ['of "his"', "a\\b", "a\nb", "\x01", "", "é", "🚲", "x" * 256])
+def test_any_name_is_a_name(watch: Watch, tmp_path: Path, name: str) -> None:
+    """Also one that no decoder can be made for, and also for a daemon that finds it in its store."""
+    for event_id in "abc":
+        assert watch.take(prediction(event_id, features={name: 1.0})).result(PATIENCE_SECONDS).accepted == 1
+    watch.daemon.stop()
+    again = Watch(tmp_path)
+    again.take(prediction("d", features={name: 2.0})).result(PATIENCE_SECONDS)
+    assert [event["features"] for event in again.kept()] == [{name: 1.0}] * 3 + [{name: 2.0}]
+    again.daemon.stop()
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def test_where_the_store_fails_everybody_is_told_and_nothing_is_counted(watch: Watch) -> None:
+    with Held(watch.store):
+        waiting = [watch.take(prediction(event_id)) for event_id in "abc"]
+        watch.store.submit(broken)
+    for future in waiting:
+        with pytest.raises(StoreError, match="disk is full"):
+            future.result(PATIENCE_SECONDS)
+    assert watch.ids() == []
+    assert watch.counted("ingest_records_total", kind="predictions") == 0
+    assert watch.intake.records_waiting == 0
+    assert watch.take(prediction("a")).result(PATIENCE_SECONDS).accepted == 1
+    assert watch.ids() == ["a"]
+
+
+def test_where_the_store_fails_before_it_comes_to_a_batch_nobody_waits_for_ever(watch: Watch) -> None:
+    """A database that is gone or locked refuses a transaction at its beginning."""
+    with Held(watch.store):
+        watch.store.submit(broken)
+        waiting = [watch.take(prediction(event_id)) for event_id in "abc"]
+    for future in waiting:
+        with pytest.raises(StoreError, match="disk is full"):
+            future.result(PATIENCE_SECONDS)
+    assert watch.intake.records_waiting == 0
+    assert watch.take(prediction("a")).result(PATIENCE_SECONDS).accepted == 1
+
+
+def test_a_store_that_refuses_at_once_does_not_stop_whoever_asks(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer may be there before the question has been noted."""
+    failed: Future[Any] = Future()
+    failed.set_exception(StoreError("the database is gone"))
+    with monkeypatch.context() as patched:
+        patched.setattr(watch.store, "submit", lambda _: failed)
+        with pytest.raises(StoreError, match="is gone"):
+            watch.take(prediction("a")).result(PATIENCE_SECONDS)
+    assert watch.take(prediction("a")).result(PATIENCE_SECONDS).accepted == 1
+
+
+def test_a_full_store_is_told_with_503_and_when_to_come_again_and_has_room_afterwards(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "WAITING_RECORDS", 10)
+    with Held(watch.store):
+        waiting = [watch.take(*(prediction(f"{turn}-{at}") for at in range(5))) for turn in range(2)]
+        with pytest.raises(StoreFull):
+            watch.take(prediction("one more"))
+        answered = watch.ask("POST", "/v1/predictions", prediction("one more"))
+        assert (answered.status, answered.headers["retry-after"]) == (503, "1")
+        assert answered.json() == {"error": "the store is not available: 10 records wait for the store"}
+    assert sum(future.result(PATIENCE_SECONDS).accepted for future in waiting) == 10
+    assert watch.ask("POST", "/v1/predictions", prediction("one more")).status == 202
+    assert len(watch.ids()) == len(set(watch.ids())) == 11
+    assert watch.counted("ingest_requests_refused_total", reason="store") == 1
+
+
+def test_a_batch_larger_than_all_that_may_wait_is_taken_by_itself(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert WAITING_RECORDS > 50_000
+    monkeypatch.setattr(intake_module, "WAITING_RECORDS", 3)
+    assert watch.take(*(prediction(str(at)) for at in range(5))).result(PATIENCE_SECONDS).accepted == 5
+
+
+def test_who_closes_the_store_while_batches_wait_leaves_nobody_without_an_answer(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    with Held(watch.store):
+        waiting = [watch.take(prediction(f"e{at}")) for at in range(20)]
+        closing = threading.Thread(target=watch.store.close)
+        closing.start()
+    closing.join(PATIENCE_SECONDS)
+    with pytest.raises(StoreError, match="closed"):
+        watch.take(prediction("too late")).result(PATIENCE_SECONDS)
+    done, left = wait_for(waiting, PATIENCE_SECONDS)
+    assert not left
+    again = Watch(tmp_path)
+    assert again.ids() == [
+        f"e{at}" for at, future in enumerate(waiting) if future in done and future.exception() is None
+    ]
+    again.daemon.stop()
+
+
+def test_whoever_no_longer_waits_disturbs_none_of_the_others(watch: Watch) -> None:
+    with Held(watch.store):
+        gone = watch.take(prediction("gone"))
+        waiting = [watch.take(prediction(event_id)) for event_id in "abc"]
+        gone.cancel()
+    assert [future.result(PATIENCE_SECONDS).accepted for future in waiting] == [1, 1, 1]
+    assert watch.take(prediction("d")).result(PATIENCE_SECONDS).accepted == 1
+
+
+class Recorder:
+    """Notes which versions it is told of."""
+
+    def __init__(self) -> None:
+        self.retrainings, self.seen = self, []
+
+    def version_seen(self, _: Any, app: str, model: str, version: str, now: float) -> list[Any]:
+        self.seen.append((app, model, version, now))
+        return []
+
+
+def test_a_version_that_is_seen_for_the_first_time_is_told_to_who_waits_for_it(watch: Watch) -> None:
+    recorder = Recorder()
+    intake = Intake(watch.store, Metrics("0"), now=lambda: 7.0, told=lambda _: None)
+    intake.configure(watch.daemon.loaded.config, recorder)  # type: ignore[arg-type]
+    for version in ("v1", "v2", "v1", None):
+        body = msgspec.json.encode([prediction(f"of {version}", model_version=version)])
+        intake.take(intake.read(body, "json", "predictions")).result(PATIENCE_SECONDS)
+    assert recorder.seen == [("shop", "demand", version, 7.0) for version in ("v1", "v2", "unversioned")]
+
+
+def test_a_fault_in_telling_what_follows_leaves_nobody_without_an_answer(watch: Watch) -> None:
+    def told(_: Any) -> None:
+        raise RuntimeError("nobody listens")
+
+    intake = Intake(watch.store, Metrics("0"), now=lambda: 7.0, told=told)
+    intake.configure(watch.daemon.loaded.config, Recorder())  # type: ignore[arg-type]
+    for event_id in "ab":
+        assert intake.take(watch.read(prediction(event_id))).result(PATIENCE_SECONDS).accepted == 1
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_fifty_at_once_are_all_answered_and_every_record_is_there_once(watch: Watch) -> None:
+    """Each of them sends some ids that others send as well, and with names and kinds of values that the model has not had yet."""
+
+    def send(sender: int) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for turn in range(10):
+            odd = {} if turn % 3 else {"features": {"temp": 1.0, f"name-{sender % 7}": turn if sender % 2 else "text"}}
+            batch = watch.take(
+                prediction(f"{sender}-{turn}", **odd), prediction(f"shared-{turn}"), prediction(f"bad-{sender}", timestamp="soon"),
+                prediction(f"{sender}-{turn}", "risk"),
+            ).result(PATIENCE_SECONDS)  # fmt: skip
+            found.update(accepted=batch.accepted, rejected=len(batch.rejected))
+        return found
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = sum(pool.map(send, range(50)), Counter[str]())
+    assert answers == {"accepted": 1500, "rejected": 500}
+    mine = {f"{sender}-{turn}" for sender in range(50) for turn in range(10)}
+    assert Counter(watch.ids()) == Counter(mine | {f"shared-{turn}" for turn in range(10)})
+    assert Counter(watch.ids("risk")) == Counter(mine)
+    for model, rows, duplicates in (("demand", 510, 490), ("risk", 500, 0)):
+        assert (
+            watch.counted("ingest_records_total", model=model)
+            == watch.counted("model_predictions_total", model=model)
+            == rows
+        )
+        assert watch.counted("ingest_duplicates_total", model=model) == duplicates
+    assert watch.counted("ingest_rejected_total", reason="bad_time") == len(watch.aside()) == 500
+    assert watch.intake.records_waiting == 0
+
+
+# --- what was set aside -----------------------------------------------------------------------------------------------
+
+
+def test_rejected_records_are_counted_by_reason_read_and_sent_again_once_they_can_be_taken(watch: Watch) -> None:
+    said = [prediction("a", "late"), prediction("b", timestamp="soon"), prediction("c"), prediction("d", "late")]
+    answered = watch.ask("POST", "/v1/predictions", said)
+    assert (answered.status, answered.json()["accepted"]) == (202, 1)
+    watch.ask("POST", "/v1/labels", {"model": "late", "event_id": "a", "label": 1})
+    for reason, count in (("unknown_model", 3), ("bad_time", 1)):
+        assert watch.counted("ingest_rejected_total", reason=reason) == count
+    rows = watch.ask("GET", "/v1/rejected").json()["rejected"]
+    assert [(row["kind"], row["reason"], row["whole"]) for row in rows] == [
+        ("predictions", "unknown_model", True), ("predictions", "bad_time", True), ("predictions", "unknown_model", True),
+        ("labels", "unknown_model", True),
+    ]  # fmt: skip
+    assert [msgspec.json.decode(row["record"]) for row in rows[:3]] == [said[0], said[1], said[3]]
+    assert watch.ask("GET", "/v1/rejected", query=f"after={rows[1]['seq']}").json()["rejected"] == rows[2:]
+
+    watch.configure(("demand", "risk", "late"))
+    watch.daemon.start()
+    assert watch.daemon.reload() == []
+    answered = watch.ask("POST", "/v1/rejected", {"kind": "predictions"})
+    assert (answered.status, answered.json()["accepted"]) == (200, 2)
+    assert [told["index"] for told in answered.json()["rejected"]] == [1]
+    assert watch.ids("late") == ["a", "d"]
+    left = watch.ask("GET", "/v1/rejected").json()["rejected"]
+    assert [(row["kind"], row["reason"]) for row in left] == [("labels", "unknown_model"), ("predictions", "bad_time")]
+
+    assert watch.ask("POST", "/v1/rejected", {"kind": "labels", "seqs": [left[0]["seq"]]}).json() == {
+        "accepted": 1,
+        "rejected": [],
+    }
+    assert [row["reason"] for row in watch.aside()] == ["bad_time"]
+    assert watch.ask("POST", "/v1/rejected", {"kind": "labels", "seqs": [left[0]["seq"]]}).json() == {
+        "accepted": 0,
+        "rejected": [],
+    }
+
+
+def test_records_that_cannot_be_stored_again_stay_where_they_are(watch: Watch) -> None:
+    """Taken out where they were and stored where they belong in one transaction, or in none."""
+    watch.ask("POST", "/v1/predictions", [prediction("a", "late")])
+    before = watch.aside()
+    with Held(watch.store):
+        future = watch.intake.take(watch.intake.aside("predictions", None))
+        watch.store.submit(broken)
+    with pytest.raises(StoreError):
+        future.result(PATIENCE_SECONDS)
+    assert watch.aside() == before
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"kind": "calls"}, {"kind": "labels", "seqs": [0]}, {"kind": "labels", "seqs": [2**63]}, {"kind": "labels", "seqs": [1] * 1001},
+     {"kind": "labels", "seqs": ["1"]}, {"kind": "labels", "seqs": 1}, [], None],
+)  # fmt: skip
+def test_what_is_to_be_sent_again_must_be_told(watch: Watch, said: Any) -> None:
+    answered = watch.ask("POST", "/v1/rejected", said)
+    assert answered.status == 400
+    assert answered.json()["error"].startswith('expected {"kind": …, "seqs": […]}: ')
+
+
+def test_a_record_that_was_cut_is_not_sent_again(watch: Watch) -> None:
+    watch.ask("POST", "/v1/predictions", [prediction("x" * 20_000)])
+    (row,) = watch.aside()
+    assert (row["whole"], len(row["record"])) == (False, 16 * 1024)
+    assert watch.ask("POST", "/v1/rejected", {"kind": "predictions"}).json() == {"accepted": 0, "rejected": []}
+    assert watch.aside() == [row]
