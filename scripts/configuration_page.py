@@ -57,7 +57,8 @@ MEANINGS = {
     ".alerting": "who evaluates the rules, and who is told",
     ".grafana": "where `provision grafana` puts dashboards and rules",
     ".metrics": "how much is exposed as series",
-    "Store.url": "a PostgreSQL instead of the SQLite file in `data_dir`: `postgresql+psycopg://user:password@host/name`; see [store.md](store.md)",
+    "Store.url": "a PostgreSQL instead of the SQLite file in `data_dir`: "
+    "`postgresql+psycopg://user:password@host/name`; see [store.md](store.md)",
     "Store.retention": "how long raw rows are kept, counted from their receipt",
     "Store.profiles": "how long profiles are kept after the last row was added to them",
     "Store.max_size": "beyond it the oldest raw rows go first, and are counted",
@@ -131,23 +132,29 @@ MEANINGS = {
     "source.type": "which kind of source",
     "labels.mature": "how long after its end a window's performance is provisional",
     "labels.expire": "after which a label that matches no prediction goes",
-    "source files.path": "a file, a glob, a folder or a Delta table, also by a URL such as `s3://bucket/log/`; see [files.md](files.md)",
+    "source files.path": "a file, a glob, a folder or a Delta table, also by a URL such as `s3://bucket/log/`; see "
+    "[files.md](files.md)",
     "source files.format": "what the files hold; left to itself, their names tell",
     "source files.delta_version": "of a Delta table: the version that is read; left out: the current one",
     "source files.path_dates": "how far an event's time may lie from the date in its file's path, where there is one",
-    "source files.storage": "how a remote path is reached: `endpoint_url`, `region`, `account`, `access_key`, `secret_key`, `token`, `anonymous`, `timeout`, `options`",
-    "source files.log": "of logs of serving systems: `serving_model`, `id_from`, `classes`, `prediction`, `probability`; see [serving-logs.md](serving-logs.md)",
+    "source files.storage": "how a remote path is reached: `endpoint_url`, `region`, `account`, `access_key`, `secret_key`, "
+    "`token`, `anonymous`, `timeout`, `options`",
+    "source files.log": "of logs of serving systems: `serving_model`, `id_from`, `classes`, `prediction`, `probability`; see "
+    "[serving-logs.md](serving-logs.md)",
     "source sql.timeout": "how long one query may take",
     "source sql.every": "how often the query is asked",
     "source ingest.service": "the name of its inference service in CloudEvents; left out: the model's",
-    "source ingest.outputs": "how the answers that a serving system logs are read: `classes`, `prediction`, `probability`",
+    "source ingest.outputs": "how the answers that a serving system logs are read: `classes`, `prediction`, "
+    "`probability`",
     "source files.where": "an SQL condition that picks the rows",
-    "source files.versions": "for a reference: a path with `{version}`; where that file exists, a version has its own reference",
+    "source files.versions": "for a reference: a path with `{version}`; where that file exists, a version has its own "
+    "reference",
     "Windows.size": "how much event time a window holds",
     "Windows.every": "how often a window ends, on multiples since 1970 UTC; left out beside `size`: as long as that",
     "Windows.lateness": "how long after its end it is judged, so that late rows are in",
     "Windows.calendar": "whole days, weeks (from Monday) or months in UTC, instead of `size` and `every`",
-    "source files.match": "for a reference: the seasons (UTC) whose rows a window is held against, in its own proportions",
+    "source files.match": "for a reference: the seasons (UTC) whose rows a window is held against, in its own "
+    "proportions",
     "source window.start": "where a trusted period of production begins",
     "source window.end": "where it ends; not part of it",
     "source window.match": "the seasons (UTC) whose rows a window is held against, in its own proportions",
@@ -178,26 +185,31 @@ MEANINGS = {
     "check labels.min_rows": "below so many rows nothing is said",
     "check performance.metrics": "which metrics; left out, `mae` and `rmse` of a regression, `accuracy` of a classifier, and"
     " `ndcg@10` of a ranking",
-    "check performance.thresholds": "by metric: beyond it, in the direction that is worse, it is a breach, whatever the budget",
+    "check performance.thresholds": "by metric: beyond it, in the direction that is worse, it is a breach, whatever the "
+    "budget",
     "check performance.min_labels": "below so many labelled rows nothing is said",
     "check performance.false_alarms": "the budget: at most so many false alerts",
     "check performance.material": "by metric: smaller losses against the reference never alert; in the metric's unit, or as a"
     " share (`10%`) of the reference's value",
     "check performance.average": "of more than two classes, how precision, recall, specificity and F1 are averaged",
     "check performance.quantile": "that a `pinball` loss is of",
-    "check performance.decision": "from which score on a row of a binary model is positive; left out, the prediction itself says",
+    "check performance.decision": "from which score on a row of a binary model is positive; left out, the prediction itself "
+    "says",
     "check estimation.metrics": "which metrics; left out, `mae` and `rmse` of a regression, `roc_auc` and `accuracy`"
     " of a classifier",
     "check estimation.false_alarms": "the budget: at most so many false alerts",
     "check estimation.material": "by metric: smaller losses against the reference never alert, and an estimator that is off by"
     " more is not relied on; in the metric's unit, or as a share of the reference's value",
-    "check estimation.thresholds": "by metric: beyond it, in the direction that is worse, it is a breach, whatever the budget",
+    "check estimation.thresholds": "by metric: beyond it, in the direction that is worse, it is a breach, whatever the "
+    "budget",
     "check estimation.min_rows": "below so many predictions nothing is said",
     "check estimation.windows": "on so many earlier windows, whose labels have come, the estimator is checked",
     "check estimation.average": "of more than two classes, how precision, recall, specificity and F1 are averaged",
-    "check estimation.decision": "from which score on a row of a binary model is positive; left out, the prediction itself says",
+    "check estimation.decision": "from which score on a row of a binary model is positive; left out, the prediction itself "
+    "says",
     "check concept.detectors": "which detectors follow the losses; see [estimation.md](estimation.md)",
-    "check concept.loss": "what of a row is followed; left out, `absolute_error` of a regression, `error` of a classifier",
+    "check concept.loss": "what of a row is followed; left out, `absolute_error` of a regression, `error` of a "
+    "classifier",
     "check concept.false_alarms": "the budget: at most so many false alerts",
     "check concept.material": "a rise of the mean loss above the reference's that never alerts, in its unit or as a share;"
     " left out, 0.02 of `error`, 10 % of others",
@@ -206,16 +218,19 @@ MEANINGS = {
     "check fairness.metrics": "which metrics; left out, `demographic_parity_difference` and `equalized_odds_difference` of a"
     " binary model, `group_error_difference` of a regression",
     "check fairness.min_group": "groups of fewer rows are left out, and told",
-    "check fairness.false_alarms": "the budget: at most so many false alerts, over attributes, metrics and versions together",
+    "check fairness.false_alarms": "the budget: at most so many false alerts, over attributes, metrics and versions "
+    "together",
     "check fairness.material": "by metric: the value beyond which it matters; left out, a difference of 0.1, a ratio of 0.8, and"
     " of a regression a fifth of the mean error",
     "check fairness.thresholds": "by metric: beyond it is a breach, whatever the budget",
     "check fairness.anonymous": "whether groups go by numbers instead of their names, in all that is shown",
     "check quality.missing": "at most this share of rows without a value",
     "check quality.unseen": "at most this share of rows with a value the reference does not know",
-    "check quality.out_of_range": "at most this share of numbers that are implausible beside the reference, or beyond `ranges`",
+    "check quality.out_of_range": "at most this share of numbers that are implausible beside the reference, or beyond "
+    "`ranges`",
     "check quality.ranges": "by feature: `[low, high]`, either of which may be null; what lies beyond is out of range",
-    "check quality.duplicates": "at most this share of rows that are copies, beyond those the reference has; null turns it off",
+    "check quality.duplicates": "at most this share of rows that are copies, beyond those the reference has; null turns it "
+    "off",
     "check quality.constant": "whether a feature with one value in all rows is a breach, if the reference's changes",
     "check volume.silence": "at most so long without a prediction; null turns it off",
     "check volume.change": "a smaller change of the number of rows never alerts; null turns it off",
@@ -230,7 +245,8 @@ MEANINGS = {
     "Replay.type": "which kind of source: files, or sql with `url` and `query`",
     "Replay.path": "a file, a glob or a folder of Parquet, CSV or JSON, with the model's `columns.id`",
     "Replay.where": "an SQL condition that picks the rows",
-    "Replay.tolerance": "numbers further apart than this differ; relative to the offline value where that is larger than 1",
+    "Replay.tolerance": "numbers further apart than this differ; relative to the offline value where that is larger than "
+    "1",
     "Replay.tolerances": "by feature: another tolerance",
     "Replay.threshold": "at most this share of the records may differ",
     "Replay.min_rows": "below so many records with an offline row nothing is said",
@@ -277,7 +293,7 @@ MEANINGS = {
     "Grafana.folder": "the folder for dashboards and rules",
     "Grafana.prometheus_url": "the Prometheus that Grafana reads, as Grafana reaches it",
     "MetricsOptions.features": "at most so many features a model as series; the number left out is itself a metric",
-    "MetricsOptions.bins": "counters of rows by bin",
+    "MetricsOptions.bins": "whether rows are counted by bin as they arrive: so that Prometheus can compute PSI over any range",
 }
 USED: set[str] = set()
 
