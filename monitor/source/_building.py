@@ -105,10 +105,13 @@ def joined_labels(
     Raises:
         SourceError: they cannot be read.
     """
-    from monitor.source._duck import DuckTable, first_labels, literal, quoted
+    from monitor.source._access import access_of
+    from monitor.source._duck import DuckTable, first_labels
+    from monitor.source._sql import literal, quoted
 
+    access = access_of(options, model)
     # One thread: the rows are numbered as they come.
-    with closing(DuckTable(options.path, options.where, directory, threads=1)) as table:
+    with closing(DuckTable(options.path, options.where, directory, threads=1, access=access)) as table:
         labels = first_labels(table, model, directory)
         numbered = f"(SELECT row_number() OVER () - 1 AS row, {quoted(model.columns.id)} AS id FROM {table.relation})"
         sql = f"SELECT p.row, l.label FROM {numbered} p JOIN {labels} l ON CAST(p.id AS VARCHAR) = l.id"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,100 +13,70 @@ import duckdb
 from monitor.config import Model
 from monitor.records import UNVERSIONED
 from monitor.source import SourceError
+from monitor.source._access import PLAIN, Access, access_of
 from monitor.source._arrow import floats
-from monitor.source._paths import READERS, matching_files
+from monitor.source._catalog import Catalog
+from monitor.source._chosen import Chosen
+from monitor.source._left_out import changed
+from monitor.source._sql import BATCH_ROWS, Files, connected, literal, quoted, relation_of, seconds_sql, words
 from monitor.source._table import CHUNK_ROWS, Piece
 
-MEMORY = "160MB"  # what it needs beyond goes to the disk
-BATCH_ROWS = 100_000
-
-
-def quoted(name: str) -> str:
-    """An identifier for SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A string for SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def seconds_sql(column: str, kind: str) -> str:
-    """SQL for a time column as Unix seconds: naive timestamps are UTC, numbers are Unix seconds already."""
-    if kind.startswith(("TIMESTAMP", "DATE")) or kind == "VARCHAR":
-        # The session's time zone is UTC, so a naive time is taken as UTC, and one with an offset by its offset.
-        return f"(epoch_us(CAST({column} AS TIMESTAMPTZ)) / 1000000.0)"
-    return f"CAST({column} AS DOUBLE)"
-
-
-def reading(files: list[Path]) -> str:
-    """SQL for the rows of files of one kind."""
-    listed = ", ".join(literal(str(file)) for file in files)
-    return f"{READERS[files[0].suffix]}([{listed}], union_by_name=true)"
-
-
-def _connected(threads: int) -> duckdb.DuckDBPyConnection:
-    # DuckDB makes this folder when it has to, and takes it away with the connection.
-    scratch = str(Path(tempfile.gettempdir()) / f"anchorwatch-{secrets.token_hex(8)}")
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "memory_limit": MEMORY,
-            "temp_directory": scratch,
-            "threads": threads,
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "python_enable_replacements": "false",
-        },
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
-def evaluated(files: list[Path], expression: str) -> Iterator[Any]:
-    """An SQL expression on every row, in the files' order, as Arrow arrays.
-
-    Raises:
-        SourceError: it cannot be evaluated.
-    """
-    with closing(_connected(1)) as connection:
-        try:
-            sql = f"SELECT {expression} AS value FROM {reading(files)}"
-            with closing(connection.sql(sql).to_arrow_reader(BATCH_ROWS)) as reader:
-                for batch in reader:
-                    yield batch.column(0)
-        except (duckdb.Error, OSError) as error:
-            raise SourceError(f"{files[0].name}: {str(error).splitlines()[0]}") from error
+EARLY = (
+    7 * 86400.0
+)  # a label may bear a time so long before its prediction's, where its time is a date or another clock's
 
 
 class DuckTable:
-    """The rows of some files, narrowed by a condition. Close it when done."""
+    """The rows of some files, narrowed by a condition. Close it when done.
+
+    Args:
+        path: a file, a glob, a folder or a Delta table.
+        where: an SQL condition.
+        directory: where relative paths start.
+        threads: how many read.
+        access: how the files are reached and read.
+        chosen: the files, where they are chosen already.
+    """
 
     by_column = False
 
-    def __init__(self, path: str, where: str | None, directory: Path, *, threads: int = 2) -> None:
-        self.files = matching_files(path, directory)
-        self.connection = _connected(threads)
-        self.relation = self._relation(self.files, where)
+    def __init__(
+        self,
+        path: str,
+        where: str | None,
+        directory: Path,
+        *,
+        threads: int = 2,
+        access: Access = PLAIN,
+        chosen: Chosen | None = None,
+    ) -> None:
+        self.chosen = chosen or Catalog(path, directory, access).chosen()
+        self.files, self._name = self.chosen.files, self.chosen.name
+        self.connection = connected(threads)
+        self._read = Files(self.connection)
+        self.relation = relation_of(self.chosen, self._read, where)
         self.columns = self._describe(self.relation)
-        self.types = {field.name: field.type for field in self._schema()}
+        self.types = self._types()
 
-    def _schema(self) -> Any:
-        return self.connection.sql(f"SELECT * FROM {self.relation} LIMIT 0").to_arrow_table().schema
-
-    def _relation(self, files: list[Path], where: str | None) -> str:
-        return f"(SELECT * FROM {reading(files)} WHERE {where})" if where else f"(SELECT * FROM {reading(files)})"
+    def _types(self) -> dict[str, Any]:
+        try:
+            schema = self.connection.sql(f"SELECT * FROM {self.relation} LIMIT 0").to_arrow_table().schema
+        except duckdb.Error as error:
+            raise self._failed(error) from error
+        # What folders are called is no feature, unless somebody says so.
+        hidden = self.chosen.partitions.keys() - self.chosen.named
+        return {field.name: field.type for field in schema if field.name not in hidden}
 
     def _describe(self, relation: str) -> dict[str, str]:
         rows = self.run(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         return {name: kind for name, kind, *_ in rows}
 
-    def attach(self, path: str, where: str | None, directory: Path) -> tuple[str, dict[str, str]]:
+    def attach(self, chosen: Chosen, where: str | None) -> tuple[str, dict[str, str]]:
         """Other files as a relation of the same connection, and its columns."""
-        relation = self._relation(matching_files(path, directory), where)
+        relation = relation_of(chosen, self._read, where)
         return relation, self._describe(relation)
 
-    def require(self, name: str, key: str, columns: dict[str, str] | None = None) -> str:
+    def require(self, name: str, key: str, columns: dict[str, str] | None = None, *, of: Chosen | None = None) -> str:
         """The quoted name of a column that has to be there.
 
         Raises:
@@ -116,9 +84,8 @@ class DuckTable:
         """
         have = self.columns if columns is None else columns
         if name not in have:
-            raise SourceError(
-                f"{self.files[0].name}: expected the column {name!r} ({key}), got the columns {', '.join(have)}"
-            )
+            where = (of or self.chosen).name
+            raise SourceError(f"{where}: expected the column {name!r} ({key}), got the columns {', '.join(have)}")
         return quoted(name)
 
     def run(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
@@ -130,7 +97,10 @@ class DuckTable:
         try:
             return self.connection.execute(sql, parameters)
         except duckdb.Error as error:
-            raise SourceError(f"{self.files[0].name}: {str(error).splitlines()[0]}") from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> SourceError:
+        return changed(self.files) or SourceError(f"{self._name}: {words(error)}")
 
     @property
     def rows(self) -> int:
@@ -162,7 +132,7 @@ class DuckTable:
             with closing(self.connection.sql(sql, params=parameters).to_arrow_reader(rows)) as reader:
                 yield from reader
         except (duckdb.Error, OSError) as error:
-            raise SourceError(f"{self.files[0].name}: {str(error).splitlines()[0]}") from error
+            raise self._failed(error) from error
 
     def seconds(self, name: str, key: str) -> str:
         """SQL for a time column as Unix seconds: naive timestamps are UTC, numbers are Unix seconds already."""
@@ -179,18 +149,37 @@ def version_sql(table: DuckTable, name: str) -> str:
     return f"coalesce(CAST({quoted(name)} AS VARCHAR), {literal(UNVERSIONED)})"
 
 
-def first_labels(table: DuckTable, model: Model, directory: Path, known_by: float = math.inf) -> str:
+def first_labels(
+    table: DuckTable,
+    model: Model,
+    directory: Path,
+    known_by: float = math.inf,
+    *,
+    since: float = -math.inf,
+    note: Callable[[Chosen], None] = lambda _: None,
+) -> str:
     """SQL for the label files' rows (id, label, came): of each id the first label, as far as it has come by an instant.
 
     `came` is when, in Unix seconds; -inf where labels have no time.
 
+    Args:
+        table: whose connection it is for.
+        model: whose labels they are.
+        directory: where relative paths start.
+        known_by: labels that came later are not seen.
+        since: the first time of the predictions; files whose labels all came long before it are not read.
+        note: is told which files are read.
+
     Raises:
-        SourceError: they lack a column.
+        SourceError: they cannot be read, or lack a column.
     """
     names, options = model.columns, model.labels.options
-    relation, columns = table.attach(options.path, options.where, directory)
-    label = table.require(names.label, "columns.label", columns)
-    key = table.require(names.id, "columns.id", columns)
+    catalog = Catalog(options.path, directory, access_of(options, model, labels=True), time=names.label_timestamp)
+    chosen = catalog.chosen(None if since == -math.inf and known_by == math.inf else (since - EARLY, known_by))
+    note(chosen)
+    relation, columns = table.attach(chosen, options.where)
+    label = table.require(names.label, "columns.label", columns, of=chosen)
+    key = table.require(names.id, "columns.id", columns, of=chosen)
     first, came, known = f"first({label})", "CAST('-inf' AS DOUBLE)", ""
     if names.label_timestamp in columns:
         time = quoted(names.label_timestamp)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,16 @@ import pyarrow.parquet as pq
 from monitor.records import ColumnKind, FloatArray
 from monitor.source import SourceError
 from monitor.source._arrow import floats, is_written_time, kind_of, mask, seconds_of, truths
+from monitor.source._bytes import Reading
+from monitor.source._chosen import PARQUET, Chosen
+from monitor.source._footers import ends_of, footer
+from monitor.source._index import Entry
+from monitor.source._left_out import changed
+from monitor.source._paths import File, on_disk
 from monitor.source._table import CHUNK_ROWS, Piece
 
 BUFFER_BYTES = 1 << 20  # read from the disk at a time: without it a whole row group is held, compressed
+FAR_BUFFER_BYTES = 8 << 20  # from far away, where each reading has to wait for the way there and back
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +37,30 @@ class _Group:
 
 
 class ParquetTable:
-    """The rows of Parquet files, narrowed by a condition."""
+    """The rows of Parquet files, narrowed by a condition.
+
+    Args:
+        files: which, where nobody has chosen them.
+        where: an SQL condition.
+        chosen: the files to read among those that there are.
+    """
 
     by_column = True
 
-    def __init__(self, files: list[Path], where: str | None) -> None:
-        self.files = files
-        self._metadata = [self._opened(file) for file in files]
-        self._schemas = [
-            {field.name: field.type for field in found.schema.to_arrow_schema()} for found in self._metadata
-        ]
-        self.types = _merged(self._schemas)
+    def __init__(self, files: Sequence[File | Path], where: str | None, *, chosen: Chosen | None = None) -> None:
+        plain = [on_disk(file) if isinstance(file, Path) else file for file in files]
+        self.chosen = chosen or Chosen("", PARQUET, plain, total=len(plain))
+        self.files, self._name = self.chosen.files, self.chosen.name
+        self._metadata = [footer(file) for file in self.files]
+        schemas = [{field.name: field.type for field in found.schema.to_arrow_schema()} for found in self._metadata]
+        self._schemas = schemas
+        told = self.chosen.partitions.items()
+        self._partitions = {name: kind for name, kind in told if name in self.chosen.named}
+        known = self.chosen.types if self.chosen.types is not None else merged(schemas)
+        self.types: Mapping[str, Any] = {
+            **known,
+            **{name: kind for name, kind in self._partitions.items() if name not in known},
+        }
         self._groups = [
             _Group(place, number, found.row_group(number).num_rows)
             for place, found in enumerate(self._metadata)
@@ -50,22 +69,15 @@ class ParquetTable:
         self._kept: Any = None if where is None else self._condition(where)
         self._times: FloatArray | None = None
 
-    def _opened(self, file: Path) -> Any:
-        try:
-            return pq.read_metadata(file)
-        except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"{file.name}: {str(error).splitlines()[0]}") from error
-
     def _condition(self, where: str) -> Any:
-        from monitor.source._duck import evaluated
+        from monitor.source._sql import evaluated
 
-        found = [truths(piece) for piece in evaluated(self.files, f"coalesce(({where}), false)")]
+        found = [truths(piece) for piece in evaluated(self.chosen, f"coalesce(({where}), false)")]
         kept = np.concatenate(found) if found else np.zeros(0, dtype=bool)
         expected = sum(group.rows for group in self._groups)
         if len(kept) != expected:
-            raise SourceError(
-                f"{self.files[0].name}: expected {expected} rows, got {len(kept)}: the files were changed"
-            )
+            problem = f"{self._name}: expected {expected} rows, got {len(kept)}: the files were changed"
+            raise changed(self.files) or SourceError(problem)
         return kept
 
     @property
@@ -79,22 +91,13 @@ class ParquetTable:
             return
         held = [self._may_hold(group, time, start, end) for group in self._groups]
         if self._kept is not None:
-            rows = np.repeat(held, [group.rows for group in self._groups])
-            self._kept = self._kept[rows]
+            rows = np.repeat(held, np.array([group.rows for group in self._groups], dtype=np.int64))
+            self._kept = self._kept[rows.astype(bool)]
         self._groups = [group for group, holds in zip(self._groups, held, strict=True) if holds]
 
     def _may_hold(self, group: _Group, time: str, start: float, end: float) -> bool:
-        found = self._metadata[group.file].row_group(group.number)
-        for place in range(found.num_columns):
-            column = found.column(place)
-            if column.path_in_schema == time:
-                ends = column.statistics if column.is_stats_set else None
-                if ends is None or not ends.has_min_max:
-                    return True
-                first, last = _instant(ends.min), _instant(ends.max)
-                # A second to spare: what is written may be finer than what a datetime holds.
-                return first is None or last is None or (last >= start - 1 and first < end + 1)
-        return True
+        ends = ends_of(self._metadata[group.file].row_group(group.number), time)
+        return ends is None or Entry("", 0, *ends).may_hold(start, end)
 
     def read(self, names: Sequence[str], *, time: str | None = None, chunk_rows: int = CHUNK_ROWS) -> Iterator[Piece]:
         """Columns, all rows of them, in pieces; where a file lacks one, its values are null.
@@ -123,9 +126,9 @@ class ParquetTable:
                 yield Piece(held, None if times is None else times[kept], [column.filter(here) for column in columns])
 
     def _written_times(self, time: str) -> FloatArray:
-        from monitor.source._duck import evaluated, quoted, seconds_sql
+        from monitor.source._sql import evaluated, quoted, seconds_sql
 
-        found = [floats(piece) for piece in evaluated(self.files, seconds_sql(quoted(time), "VARCHAR"))]
+        found = [floats(piece) for piece in evaluated(self.chosen, seconds_sql(quoted(time), "VARCHAR"))]
         return np.concatenate(found) if found else np.empty(0)
 
     def _chunks(self, names: Sequence[str], chunk_rows: int) -> Iterator[tuple[int, list[Any]]]:
@@ -136,43 +139,47 @@ class ParquetTable:
                 for _, rows in numbers:
                     for start in range(0, rows, chunk_rows):
                         held = min(chunk_rows, rows - start)
-                        yield held, [pa.nulls(held) for _ in names]
+                        yield held, [self._same(place, name, held) for name in names]
                 continue
             for batch in self._batches(place, [number for number, _ in numbers], here, chunk_rows):
                 found = {name: batch.column(name) for name in here}
-                yield batch.num_rows, [found[name] if name in found else pa.nulls(batch.num_rows) for name in names]
+                rows = batch.num_rows
+                yield rows, [found[name] if name in found else self._same(place, name, rows) for name in names]
+
+    def _same(self, place: int, name: str, rows: int) -> Any:
+        """A column that does not stand in a file: what its path tells, or nothing."""
+        if name not in self._partitions:
+            return pa.nulls(rows)
+        value = dict(self.files[place].partition).get(name)
+        return pa.repeat(pa.scalar(value, self._partitions[name]), rows)
 
     def _batches(self, place: int, numbers: list[int], names: list[str], chunk_rows: int) -> Iterator[Any]:
-        path, types = self.files[place], self._schemas[place]
+        file, types = self.files[place], self._schemas[place]
         coded = [name for name in names if pa.types.is_string(types[name]) or pa.types.is_large_string(types[name])]
+        far = file.store is not None
         try:
             with pq.ParquetFile(
-                path,
+                pa.PythonFile(Reading(file, ahead=0), mode="r") if far else file.path,
                 metadata=self._metadata[place],
                 read_dictionary=coded,
                 pre_buffer=False,
-                buffer_size=BUFFER_BYTES,
-            ) as file:
-                yield from file.iter_batches(chunk_rows, row_groups=numbers, columns=names, use_threads=False)
+                buffer_size=FAR_BUFFER_BYTES if far else BUFFER_BYTES,
+            ) as opened:
+                yield from opened.iter_batches(chunk_rows, row_groups=numbers, columns=names, use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"{path.name}: {str(error).splitlines()[0]}") from error
+            said = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise changed([file]) or SourceError(f"{file.name}: {said}") from error
 
     def close(self) -> None:
         """Nothing is held open between two reads."""
 
 
-def _instant(value: Any) -> float | None:
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _merged(schemas: list[dict[str, Any]]) -> Mapping[str, Any]:
+def merged(schemas: list[dict[str, Any]]) -> Mapping[str, Any]:
     """The columns of all files; one that is numbers here and text there is text."""
-    merged: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for schema in schemas:
-        for name, found in schema.items():
-            old = merged.get(name)
+        for name, kind in schema.items():
+            old = found.get(name)
             if old is None or pa.types.is_null(old) or kind_of(old) is ColumnKind.NUMERIC:
-                merged[name] = found if not pa.types.is_null(found) or old is None else old
-    return merged
+                found[name] = kind if not pa.types.is_null(kind) or old is None else old
+    return found

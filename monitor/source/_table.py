@@ -9,7 +9,10 @@ from typing import Any, Protocol
 
 from monitor.records import FloatArray
 from monitor.source import SourceError
-from monitor.source._paths import READERS, matching_files
+from monitor.source._access import PLAIN, Access
+from monitor.source._catalog import Catalog
+from monitor.source._chosen import PARQUET, Chosen
+from monitor.source._paths import File
 
 CHUNK_ROWS = 131_072  # of numbers and names: a megabyte a column
 SMALL_CHUNK_ROWS = 8_192  # of texts and vectors
@@ -30,7 +33,8 @@ class Table(Protocol):
     `by_column` says that each column is best read for itself.
     """
 
-    files: list[Path]
+    chosen: Chosen
+    files: list[File]
     by_column: bool
 
     @property
@@ -54,20 +58,28 @@ class Table(Protocol):
     def close(self) -> None: ...
 
 
-def open_table(path: str, where: str | None, directory: Path) -> Table:
-    """The rows of files: Parquet is read by PyArrow, which is faster and takes less memory, all else by DuckDB.
+def open_table(path: str, where: str | None, directory: Path, access: Access = PLAIN) -> Table:
+    """All rows of files: Parquet is read by PyArrow, which is faster and takes less memory, all else by DuckDB.
 
     Raises:
         SourceError: there are no such files, or they cannot be read.
     """
-    files = matching_files(path, directory)
-    if READERS[files[0].suffix] == "read_parquet":
+    return table_of(Catalog(path, directory, access).chosen(), where, directory)
+
+
+def table_of(chosen: Chosen, where: str | None, directory: Path) -> Table:
+    """The rows of files that were chosen.
+
+    Raises:
+        SourceError: they cannot be read.
+    """
+    if chosen.reader == PARQUET:
         from monitor.source._parquet import ParquetTable
 
-        return ParquetTable(files, where)
+        return ParquetTable(chosen.files, where, chosen=chosen)
     from monitor.source._duck import DuckTable
 
-    return DuckTable(path, where, directory)
+    return DuckTable(chosen.shown, where, directory, chosen=chosen)
 
 
 def together(table: Table, names: Sequence[str]) -> list[list[str]]:
@@ -85,6 +97,6 @@ def require(table: Table, name: str, key: str) -> str:
     """
     if name not in table.types:
         raise SourceError(
-            f"{table.files[0].name}: expected the column {name!r} ({key}), got the columns {', '.join(table.types)}"
+            f"{table.chosen.name}: expected the column {name!r} ({key}), got the columns {', '.join(table.types)}"
         )
     return name
