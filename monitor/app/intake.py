@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,7 +19,7 @@ from monitor.consequences.recording import Effects, Recorder
 from monitor.metrics import Metrics
 from monitor.store import Store, StoreError, StoreFull, events
 from monitor.store.dialect import forget
-from monitor.store.events import Taken
+from monitor.store.events import NewRows, Taken
 from monitor.store.layout import Layout, layout_of
 from monitor.store.quarantine import records_aside, set_aside, take_out
 from monitor.wire import Batch, Expected, Kind, Subject, decode, read_body
@@ -25,6 +27,7 @@ from monitor.wire.calls import Services, read_calls
 from monitor.wire.typed import TypedDecoder, Unfit, first_model
 
 WAITING_RECORDS = 100_000  # beyond them, whoever brings more is asked to come again
+PATIENCE_SECONDS = 0.002
 AGAIN = 1000  # records set aside that are sent again at once
 TOGETHER = 20_000  # records that are stored in one go
 
@@ -47,6 +50,16 @@ class _Go:
     layouts: dict[Subject, Layout] = field(default_factory=dict)
     effects: Effects = field(default_factory=Effects)
 
+    def forget(self) -> None:
+        """It was undone."""
+        self.taken, self.layouts, self.effects = [], {}, Effects()
+
+    def add(self, other: _Go) -> None:
+        """What became of another one is part of this."""
+        self.taken += other.taken
+        self.layouts |= other.layouts
+        self.effects.add(other.effects)
+
 
 class Intake:
     """Takes batches in: what waits when the store has time for it is stored together, which costs little more than one batch."""
@@ -56,10 +69,12 @@ class Intake:
     ) -> None:
         self._store, self._metrics, self._now, self._told = store, metrics, now, told
         self._versions = VersionLabels()
-        self._door = threading.Lock()
+        # Entered again by whoever asks the store and is answered at once.
+        self._door = threading.RLock()
         self._waiting: list[_Waiting] = []
         self._records = 0
         self._asked = False
+        self._crowded = False
         self._recorder: Recorder
         self._owners: dict[Kind, Expected]
         self._services: Services
@@ -123,6 +138,8 @@ class Intake:
             StoreError: the store is closed.
         """
         waiting = _Waiting(batch, Future())
+        # Whoever asked may go; what they brought is stored all the same, and their going disturbs nobody.
+        waiting.future.set_running_or_notify_cancel()
         with self._door:
             if self._records + batch.records > max(WAITING_RECORDS, batch.records):
                 raise StoreFull(f"{self._records} records wait for the store")
@@ -167,7 +184,11 @@ class Intake:
 
     def _store_some(self, go: _Go, connection: Connection) -> None:
         """In the writer: store what waits, all of it together, or, where something of it is refused, one by one."""
+        if self._crowded:
+            # Others are on their way: a moment's patience stores twice as much at once.
+            time.sleep(PATIENCE_SECONDS)
         go.some = self._next()
+        self._crowded = len(go.some) > 1
         now = self._now()
         try:
             with connection.begin_nested():
@@ -175,32 +196,43 @@ class Intake:
         except SQLAlchemyError:
             raise  # the disk's fault is everybody's
         except Exception:  # noqa: BLE001 - whose fault it is, is found by storing them one by one
-            go.taken, go.effects = [], Effects()
+            go.forget()
             self._store_each(connection, go, now)
 
     def _store_each(self, connection: Connection, go: _Go, now: float) -> None:
         for place, waiting in enumerate(go.some):
             forget(connection)
+            alone = _Go()
             try:
                 with connection.begin_nested():
-                    _store(connection, [waiting], go, self._recorder, now)
+                    _store(connection, [waiting], alone, self._recorder, now)
             except SQLAlchemyError:
                 raise
             except Exception as error:  # noqa: BLE001 - handed to whoever brought the batch
                 go.refused[place] = error
+            else:
+                go.add(alone)
         forget(connection)
 
     def _answer(self, go: _Go, stored: Future[None]) -> None:
         """It is on the disk, or it is not: count it, and tell everybody who waits."""
         error = stored.exception()
-        if error is None:
-            self._count(go)
-        for place, waiting in enumerate(go.some):
-            fault = error or go.refused.get(place)
-            if fault is None:
-                waiting.future.set_result(waiting.batch)
-            else:
-                waiting.future.set_exception(fault)
+        if error is not None and not go.some:
+            go.some = self._next()  # the store did not even come to it
+        try:
+            if error is None:
+                self._count(go)
+        finally:
+            for place, waiting in enumerate(go.some):
+                fault = error or go.refused.get(place)
+                if fault is None:
+                    waiting.future.set_result(waiting.batch)
+                else:
+                    waiting.future.set_exception(fault)
+            self._ask_again(error)
+
+    def _ask_again(self, error: BaseException | None) -> None:
+        """Have what waits still stored next; where the store takes no more, tell whoever waits."""
         with self._door:
             left = self._waiting if self._waiting and not self._asked else []
             if left:
@@ -237,18 +269,27 @@ def _store(connection: Connection, some: Sequence[_Waiting], go: _Go, recorder: 
             together.setdefault(subject, []).extend(rows)
         for subject, found in batch.labels.items():
             labels.setdefault(subject, []).extend(found)
-    for (app, model), rows in together.items():
-        taken = events.add_events(connection, app, model, rows, received=now)
-        go.taken.append(("predictions", (app, model), taken))
-        go.layouts[app, model] = layout_of(connection, events.model_id(connection, app, model))
-        for version in taken.new_versions:
-            go.effects.retrainings += recorder.retrainings.version_seen(connection, app, model, version, now)
+    for subject, rows in together.items():
+        _store_events(connection, subject, rows, go, recorder, now)
     for (app, model), found in labels.items():
         go.taken.append(("labels", (app, model), events.add_labels(connection, app, model, found, received=now)))
     if rejections := [each for batch in batches for each in batch.rejections]:
         set_aside(connection, rejections, now=now)
     for waiting, batch in zip(some, batches, strict=True):
         waiting.batch = batch
+
+
+def _store_events(
+    connection: Connection, subject: Subject, rows: Sequence[Any], go: _Go, recorder: Recorder, now: float
+) -> None:
+    app, model = subject
+    # One after the other where they differ in how they were read: of one id, the first stands.
+    for _, run in groupby(rows, key=lambda row: isinstance(row, NewRows) and row.fields):
+        taken = events.add_events(connection, app, model, run, received=now)
+        go.taken.append(("predictions", subject, taken))
+        for version in taken.new_versions:
+            go.effects.retrainings += recorder.retrainings.version_seen(connection, app, model, version, now)
+    go.layouts[subject] = layout_of(connection, events.model_id(connection, app, model))
 
 
 class VersionLabels:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from monitor.config import Config
 from monitor.web._watch import Watch
 
 ROLES = ("read", "ingest", "operate", "admin")
@@ -37,6 +38,13 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
+def asks_token(config: Config, role: str) -> bool:
+    """Whether somebody needs a token to do what a role may."""
+    if config.auth.none or not config.auth.tokens:
+        return False
+    return role != "read" or not is_loopback(config.listen)
+
+
 def authorise(request: Request, watch: Watch, role: str) -> None:
     """Let a request pass, or say why not.
 
@@ -49,9 +57,8 @@ def authorise(request: Request, watch: Watch, role: str) -> None:
         _refuse_web_pages(request, watch)
     if config.auth.none:
         return
-    loopback = is_loopback(config.listen)
     if config.auth.tokens:
-        if write or not loopback:
+        if asks_token(config, role):
             _check_token(request, watch, role)
         return
     if write and not _is_ours(request.headers.get("host", ""), config.listen):
@@ -76,14 +83,17 @@ def authorise_names(request: Request, watch: Watch) -> None:
 def _refuse_web_pages(request: Request, watch: Watch) -> None:
     """A browser says where a page came from; our own pages write nothing."""
     origin = request.headers.get("origin")
-    if origin is not None and not _is_ours(urlsplit(origin).netloc, watch.loaded.config.listen):
+    if origin is not None and not _is_ours(origin.partition("://")[2], watch.loaded.config.listen):
         raise Refused(403, "expected no request from another site's page", "cross_site")
     if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         raise Refused(403, "expected no request from another site's page", "cross_site")
 
 
 def _is_ours(netloc: str, listen: str) -> bool:
-    host = urlsplit(f"//{netloc}").hostname or ""
+    try:
+        host = urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:  # brackets that do not close
+        return False
     return host in (*LOCAL_NAMES, listen.rpartition(":")[0].strip("[]"))
 
 

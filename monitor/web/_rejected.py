@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -16,13 +17,16 @@ from monitor.wire import BadBody, Kind
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 PAGE = 200
+MOST = 1000  # numbers of records in one request
+
+Seq = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class Again(msgspec.Struct):
     """Which records are to be sent again: of one kind these, or the oldest thousand."""
 
     kind: Kind
-    seqs: list[int] | None = None
+    seqs: Annotated[list[Seq], msgspec.Meta(max_length=MOST)] | None = None
 
 
 def read_again(body: bytes) -> Again:
@@ -34,7 +38,8 @@ def read_again(body: bytes) -> Again:
     try:
         return msgspec.json.decode(body, type=Again)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadBody(f'expected {{"kind": …, "seqs": […]}}: {error}') from None
+        said = f"{str(error)[:1].lower()}{str(error)[1:]}".replace("`", "'")
+        raise BadBody(f'expected {{"kind": …, "seqs": […]}}: {said}') from None
 
 
 def rejected(watch: Watch) -> Endpoint:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
+import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitor.serving_logs import Unreadable
+from monitor.serving_logs import Reason, Unreadable
 from monitor.store import StoreError
 from monitor.store.layout import TooManyNames
 from monitor.web._api import alerts, findings, groups, ledger, page, retrainings, status, verdicts
-from monitor.web._guard import Refused, authorise, content_type, limited_body
+from monitor.web._guard import Refused, asks_token, authorise, content_type, limited_body
 from monitor.web._outside import BadWebhook, read_webhook
 from monitor.web._rejected import read_again, rejected
 from monitor.web._watch import Watch
 from monitor.wire import BadBody, Batch, Kind
-from monitor.wire.bodies import ARROW, BODY_BYTES, CONTENT_TYPES, TooLarge, unpacked
+from monitor.wire.bodies import ARROW, CONTENT_TYPES
+from monitor.wire.limits import BODY_BYTES, TooLarge
+from monitor.wire.packed import unpacked
 
 LARGE_BYTES = 512 * 1024  # above it, decoding leaves the loop to others
 JSON_TYPES = ("application/json",)
@@ -34,6 +39,7 @@ def create_app(watch: Watch) -> Starlette:
     """Everything the daemon serves on `listen`."""
     read = [
         ("/metrics", _metrics(watch)),
+        ("/openapi.json", _openapi(watch)),
         ("/v1/status", status(watch)),
         ("/v1/findings", findings(watch)),
         ("/v1/verdicts", verdicts(watch)),
@@ -56,7 +62,7 @@ def create_app(watch: Watch) -> Starlette:
         Route("/-/reload", _guarded(watch, "operate", _reload(watch)), methods=["POST", "PUT"]),
         *_probes(watch),
     ]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_there})
 
 
 def create_metrics_app(watch: Watch) -> Starlette:
@@ -74,9 +80,22 @@ def _probes(watch: Watch) -> list[Route]:
     return [Route("/livez", livez, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]
 
 
-def _error(code: int, message: str, *, retry: bool = False) -> Response:
-    headers = {"Retry-After": "1"} if retry else {}
-    return JSONResponse({"error": message}, code, headers)
+def _error(code: int, message: str) -> Response:
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+    return JSONResponse({"error": message}, code, headers.get(code))
+
+
+async def _nothing_there(request: Request, error: Exception) -> Response:
+    """Another path, or another method of one that is there; several routes may have one path."""
+    assert isinstance(error, HTTPException)
+    routes = [route for route in request.app.routes if route.path == request.url.path]
+    methods = sorted({method for route in routes for method in route.methods})
+    if error.status_code != 405:
+        return JSONResponse(
+            {"error": f"expected a path of /openapi.json, got {request.url.path[:100]}"}, error.status_code
+        )
+    told = ", ".join(methods)
+    return JSONResponse({"error": f"expected the method {told}, got {request.method[:20]}"}, 405, {"Allow": told})
 
 
 def _guarded(watch: Watch, role: str, endpoint: Endpoint, kind: str = "") -> Endpoint:
@@ -85,7 +104,7 @@ def _guarded(watch: Watch, role: str, endpoint: Endpoint, kind: str = "") -> End
     def refused(code: int, message: str, reason: str) -> Response:
         if kind:
             watch.metrics.add("anchorwatch_ingest_requests_refused_total", kind=kind, reason=reason)
-        return _error(code, message, retry=code == 503)
+        return _error(code, message)
 
     async def guarded(request: Request) -> Response:
         if kind:
@@ -120,6 +139,17 @@ def _metrics(watch: Watch) -> Endpoint:
     return metrics
 
 
+def _openapi(watch: Watch) -> Endpoint:
+    async def openapi(_: Request) -> Response:
+        # Here and not above: a daemon that nobody asks for its description does without it.
+        from monitor.web._openapi import document
+
+        found = document(partial(asks_token, watch.loaded.config))
+        return Response(msgspec.json.encode(found), media_type="application/json")
+
+    return openapi
+
+
 def _ingest(watch: Watch, kind: Kind) -> Endpoint:
     async def ingest(request: Request) -> Response:
         form = CONTENT_TYPES[content_type(request, tuple(CONTENT_TYPES))]
@@ -151,6 +181,8 @@ def _cloudevents(watch: Watch) -> Endpoint:
         try:
             batch = await asyncio.to_thread(decoded)
         except Unreadable as error:
+            if error.reason in (Reason.TOO_LARGE, Reason.TOO_MANY_ROWS):
+                raise TooLarge(str(error)) from None
             raise BadBody(str(error), error.reason) from None
         # KServe and Seldon send a body once and look at nothing but the status.
         rejected = list(batch.rejected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, cast
@@ -43,19 +44,20 @@ def read_calls(headers: Mapping[str, str], body: bytes, services: Services) -> B
         try:
             half = cloudevents.half(event)
         except Unreadable as error:
-            batch.reject(index, error.reason, str(error), _raw(event.data))
+            batch.reject(index, error.reason, str(error), _raw(event.data), whole=False)
             continue
         found = services.of(half)
         if found is None:
             name = half.service or half.model
-            batch.reject(index, "unknown_model", f"expected a service that is configured, got {name[:60]!r}", b"")
+            told = f"expected a service that is configured, got {name[:60]!r}"
+            batch.reject(index, "unknown_model", told, _raw(event.data), whole=False)
         else:
             batch.also.append(partial(_take_half, half, *found))
     return batch
 
 
 def _raw(data: Any) -> bytes:
-    return data if isinstance(data, bytes) else str(data).encode("utf-8", "replace")
+    return data if isinstance(data, bytes) else json.dumps(data).encode()
 
 
 def _take_half(half: Half, subject: Subject, model: Model, connection: Connection, batch: Batch, now: float) -> None:
@@ -68,17 +70,20 @@ def _take_half(half: Half, subject: Subject, model: Model, connection: Connectio
     found = other_half(connection, half.key, half.side, other, encode(half), now=now)
     if found is None:
         return
-    sides = {half.side: half, other: decode(found)}
     names = tuple(model.features or ())
-    made = partial(join, sides[Side.REQUEST], sides[Side.RESPONSE], names, outcome=outcome, model=subject[1])
-    _add(batch, made, "predictions", subject, now)
+
+    def joined() -> list[dict[str, Any]]:
+        sides = {half.side: half, other: decode(found)}
+        return join(sides[Side.REQUEST], sides[Side.RESPONSE], names, outcome=outcome, model=subject[1])
+
+    _add(batch, joined, "predictions", subject, now)
 
 
 def _add(batch: Batch, made: Any, kind: Kind, subject: Subject, now: float) -> None:
     try:
         records: Iterable[dict[str, Any]] = made()
     except Unreadable as error:
-        batch.reject(-1, error.reason, str(error), b"")
+        batch.reject(-1, error.reason, str(error), b"", whole=False)
         return
     # Where neither event tells a time, that of receipt is the best there is.
     timed = [{"timestamp": now, **record} if kind == "predictions" else record for record in records]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +15,7 @@ from monitor.config import Config
 from monitor.records import UNVERSIONED, instant
 from monitor.store.events import NewEvent, NewLabel, NewRows
 from monitor.store.layout import MOST_NAMES
-from monitor.store.quarantine import Rejection
+from monitor.store.quarantine import BYTES_KEPT, RECORD_BYTES, Rejection
 
 ID_CHARACTERS = 256
 NAME_CHARACTERS = 256
@@ -67,6 +68,9 @@ class Batch:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     records: int = 0
+    aside_bytes: int = (
+        0  # of the rejected records: a body in columns may say a long thing once, and mean it of every record
+    )
     also: list[Callable[[Connection, Batch, float], None]] = field(
         default_factory=list
     )  # first, in the same transaction
@@ -81,10 +85,12 @@ class Batch:
         labels = {subject: list(rows) for subject, rows in self.labels.items()}
         return replace(self, events=events, labels=labels, rejected=[*self.rejected], rejections=[*self.rejections])
 
-    def reject(self, index: int, reason: str, message: str, record: bytes) -> None:
-        """Set one record aside."""
+    def reject(self, index: int, reason: str, message: str, record: bytes, *, whole: bool = True) -> None:
+        """Set one record aside; `whole` is whether it can be sent again as it is."""
+        kept = record[: min(RECORD_BYTES, BYTES_KEPT - self.aside_bytes)]
+        self.aside_bytes += len(kept)
         self.rejected.append({"index": index, "reason": message})
-        self.rejections.append(Rejection(self.kind, reason, message, record))
+        self.rejections.append(Rejection(self.kind, reason, message, kept, whole and len(kept) == len(record)))
 
 
 _TYPES: dict[str, Any] = {"predictions": Prediction, "labels": Label}
@@ -100,13 +106,15 @@ class Expected:
             spec = model.predictions if kind == "predictions" else model.labels
             if spec is not None and spec.type == "ingest":
                 self.apps.setdefault(model.name, []).append(app.name)
+        self._known = _cut(", ".join(self.apps) or "none", 300)
 
     def subject(self, name: str, app: str | None) -> Subject:
         """The app and the model that a record is of."""
         found = self.apps.get(name)
         if not found:
-            known = ", ".join(self.apps) or "none"
-            raise _Rejected("unknown_model", f"model: expected one that is pushed here ({known}), got {_cut(name)!r}")
+            raise _Rejected(
+                "unknown_model", f"model: expected one that is pushed here ({self._known}), got {_cut(name)!r}"
+            )
         if app is None:
             if len(found) > 1:
                 raise _Rejected("app_needed", f"app: expected one of {', '.join(found)}, got nothing")
@@ -182,8 +190,8 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:].replace("`", "'")
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
+def _cut(text: str, length: int = 60) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _event_id(record: Any) -> str:
@@ -195,7 +203,7 @@ def _event_id(record: Any) -> str:
 
 def _time(value: str | float, key: str) -> float:
     try:
-        seconds = instant(value) if isinstance(value, str) else float(value)
+        seconds = _moment(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         seconds = math.nan
     if not 0 <= seconds < LATEST:
@@ -203,20 +211,31 @@ def _time(value: str | float, key: str) -> float:
     return seconds
 
 
+def _moment(text: str) -> float:
+    """Unix seconds of a time: as the decoder made for a model's columns reads it, or, of another form, as Python does."""
+    try:
+        moment = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return instant(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _prediction(record: Prediction) -> NewEvent:
     version = UNVERSIONED if record.model_version is None else str(record.model_version)
     if not 0 < len(version) <= ID_CHARACTERS or "\0" in version:
         raise _Rejected("bad_version", f"model_version: expected 1 to {ID_CHARACTERS} characters, got {len(version)}")
     event_id, time = _event_id(record), _time(record.timestamp, "timestamp")
-    if len(record.features) > MOST_NAMES or any(
-        len(name) > NAME_CHARACTERS or "\0" in name for name in record.features
-    ):
+    classes = record.probability if isinstance(record.probability, dict) else {}
+    names = (*record.features, *classes)
+    if len(names) >= MOST_NAMES or any(len(name) > NAME_CHARACTERS or "\0" in name for name in names):
         raise _Rejected(
-            "bad_features", f"features: expected at most {MOST_NAMES} names of at most {NAME_CHARACTERS} characters"
+            "bad_features",
+            f"features: expected less than {MOST_NAMES} names, with those of classes, of at most {NAME_CHARACTERS} characters",
         )
-    return NewEvent(
-        event_id, time, version, record.features, record.prediction, record.probability, record.latency_seconds
-    )
+    latency = record.latency_seconds
+    if latency is not None and not -LATEST < latency < LATEST:
+        raise _Rejected("bad_latency", f"latency_seconds: expected seconds, got {latency:g}")
+    return NewEvent(event_id, time, version, record.features, record.prediction, record.probability, latency)
 
 
 def _label(record: Label) -> NewLabel:

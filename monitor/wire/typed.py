@@ -20,13 +20,16 @@ from monitor.store.events import NewRows
 from monitor.store.layout import PREDICTION, PROBABILITY, Field, Key, Kind, Layout, Of
 from monitor.wire.records import ID_CHARACTERS, LATEST, Subject
 
-TYPES: dict[Kind, Any] = {Kind.NUMBER: float, Kind.TEXT: str, Kind.FLAG: bool}
+# A whole number beyond 2⁵³ is no float: read record by record, none of its digits is lost.
+Number = Annotated[float, Meta(gt=-(2**53), lt=2**53)]
+TYPES: dict[Kind, Any] = {Kind.NUMBER: Number, Kind.TEXT: str, Kind.FLAG: bool}
 NAMED = re.compile(rb'"model"\s*:\s*"([^"\\]{1,100})"')
 MARKS_KEPT = 1000
 HEAD = 4096  # bytes in which the first record names its model
 
 Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS)]
 Time = Annotated[datetime, Meta(tz=True)] | Annotated[float, Meta(ge=0, lt=LATEST)]
+Seconds = Annotated[float, Meta(gt=-LATEST, lt=LATEST)]
 
 
 class Unfit(Exception):
@@ -62,9 +65,11 @@ class TypedDecoder:
     def _record(self, subject: Subject, features: list[Field], classes: list[Field]) -> Any:
         app, model = subject
         (prediction,) = _of(self.layout, PREDICTION)
-        score: Any = (
-            _struct("ClassProbabilities", classes) | None if classes else float | None if self._scored else None
-        )
+        score: Any = None
+        if classes:
+            score = _struct("ClassProbabilities", classes, null=False) | None
+        elif self._scored:
+            score = float | None
         name: Any = Literal[model]
         said: list[Any] = [
             ("event_id", Id),
@@ -74,7 +79,7 @@ class TypedDecoder:
             ("model", name),
             ("model_version", Id | None, None),
             ("probability", score, None),
-            ("latency_seconds", float | None, None),
+            ("latency_seconds", Seconds | None, None),
             ("app", Literal[app] | None, None),
         ]
         return msgspec.defstruct("Record", said, gc=False)
@@ -85,7 +90,10 @@ class TypedDecoder:
             return None
         try:
             if lines:
-                found: Any = self._list.decode_lines(body)
+                found: Any = self._one.decode_lines(body)
+                # It would also take several records a line, and records of several lines.
+                if not body.strip().count(b"\n") == body.count(b"}\n{") == max(len(found), 1) - 1:
+                    return None
             else:
                 found = self._list.decode(body) if body.lstrip()[:1] == b"[" else [self._one.decode(body)]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -128,12 +136,16 @@ def _of(layout: Layout, key: Key) -> Sequence[Field]:
     return layout.by_key.get(key, ())
 
 
-def _struct(name: str, fields: Iterable[Field]) -> Any:
-    """A structure of values by name: each may be missing, or left out."""
+def _struct(name: str, fields: Iterable[Field], *, null: bool = True) -> Any:
+    """A structure of values by name: each may be left out, or, where `null` says so, missing."""
     fields = list(fields)
-    said = [(field.column, TYPES[field.kind] | None | UnsetType, UNSET) for field in fields]
+    types = {each.column: TYPES[each.kind] if null else float for each in fields}
+    said = [(column, (kind | None if null else kind) | UnsetType, UNSET) for column, kind in types.items()]
     spelled = {field.column: field.key[1] for field in fields}
-    return msgspec.defstruct(name, said, rename=spelled, forbid_unknown_fields=True, gc=False)
+    try:
+        return msgspec.defstruct(name, said, rename=spelled, forbid_unknown_fields=True, gc=False)
+    except ValueError as error:  # it takes no names with quotes in them
+        raise Unfit(str(error)) from None
 
 
 def first_model(body: bytes) -> str | None:

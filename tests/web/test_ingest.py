@@ -16,7 +16,7 @@ from monitor.config.model import App
 from monitor.web import create_app
 from monitor.web._outside import read_webhook
 from monitor.wire import BadBody, Expected, read_body
-from monitor.wire.bodies import BODY_BYTES, RECORDS, VALUES
+from monitor.wire.limits import BODY_BYTES, RECORDS, VALUES
 from tests.web.test_doors import built, served
 
 NOBODYS = Expected(Config(apps=(App(name="shop"),)), "labels")
@@ -25,7 +25,7 @@ NOBODYS = Expected(Config(apps=(App(name="shop"),)), "labels")
 def records_of(body: bytes, *, lines: bool) -> list[bytes]:
     """The records of a body, which are all set aside: nobody expects any."""
     batch = read_body(body, "lines" if lines else "json", "labels", NOBODYS)
-    return [rejection.record.encode() for rejection in batch.rejections]
+    return [rejection.record for rejection in batch.rejections]
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def test_a_body_of_too_many_values_is_refused_before_it_is_decoded(body: bytes, 
 @pytest.mark.parametrize("lines", [False, True])
 def test_so_many_values_and_no_more(lines: bool) -> None:
     fits = b'{"a":"' + b"," * VALUES + b'"}'
-    assert records_of(fits, lines=lines) == [fits]
+    assert [fits.startswith(record) for record in records_of(fits, lines=lines)] == [True]
     with pytest.raises(BadBody, match="values"):
         records_of(fits.replace(b'"}', b',"}'), lines=lines)
 
