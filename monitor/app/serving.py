@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from typing import Any
 
 import uvicorn
@@ -59,7 +60,7 @@ async def serve(daemon: Daemon) -> None:
 
     loop.add_signal_handler(signal.SIGHUP, reload_soon)
     sockets = [_bound(server) for server in servers]
-    tasks = [asyncio.create_task(server._serve([socket])) for server, socket in zip(servers, sockets, strict=True)]  # noqa: SLF001 - serve() would take the signals
+    tasks = [asyncio.create_task(server._serve([bound])) for server, bound in zip(servers, sockets, strict=True)]  # noqa: SLF001 - serve() would take the signals
     try:
         await asyncio.to_thread(daemon.start)
         await stopping.wait()
@@ -73,7 +74,11 @@ async def serve(daemon: Daemon) -> None:
 
 def _bound(server: _Server) -> Any:
     try:
-        return server.config.bind_socket()
+        bound = server.config.bind_socket()
+        # Of a socket that does not say that it is TCP's, asyncio does not: an answer's body would wait 40 ms for the
+        # acknowledgement of its head. Connections inherit it.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return bound
     except (SystemExit, OSError):
         address = f"{server.config.host}:{server.config.port}"
         raise StartFailed(f"listen: expected {address} to be free, something listens there already") from None
