@@ -177,7 +177,9 @@ def test_a_result_that_cannot_be_kept_shows_as_an_error_and_not_as_the_last_ok(
     tmp_path: Path, clock: Clock, recorder: MakeRecorder
 ) -> None:
     store, metrics = _Refusing(tmp_path / "full", now=clock.now()), Metrics("0")
-    results = Results(store, metrics, recorder(), now=clock.now, changed=lambda _: None, leases=Leases(store, changed=lambda *_: None))
+    results = Results(
+        store, metrics, recorder(), now=clock.now, changed=lambda _: None, leases=Leases(store, changed=lambda *_: None)
+    )
     results.take(performance(clock, Verdict.OK), 0.1)
     assert b'anchorwatch_check_state{app="shop",check="performance",model="demand",state="ok"} 1.0' in _page(metrics)
     store.refuses = True
