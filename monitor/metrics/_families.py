@@ -101,7 +101,9 @@ CORE: tuple[Family, ...] = (
     gauge("ingest_feed_last_record_timestamp_seconds", "When records were last pulled, in Unix time.", *FEED),
     counter("ingest_feed_failures_total", "Looks at what is pulled that failed.", *FEED),
     counter("ingest_feed_skipped_total", "What was pulled and is no record, such as tombstones.", *FEED),
-    counter("ingest_feed_lost_total", "Records that were gone before they could be pulled, as far as it is told.", *FEED),
+    counter(
+        "ingest_feed_lost_total", "Records that were gone before they could be pulled, as far as it is told.", *FEED
+    ),
     gauge("store_queue_length", "Writes waiting for the store."),
     gauge("store_size_bytes", "Size of the store's files."),
     counter("store_errors_total", "Writes the store could not do."),

@@ -16,13 +16,14 @@ SETTLED_SECONDS = 600.0  # what was written longer ago is not being written any 
 PARQUET = "read_parquet"
 
 Span = tuple[float, float]  # of time, half open
+Dialect = tuple[str, str, str]  # of a CSV: what divides values, quotes them, and escapes quotes
 
 
 class TextShape(msgspec.Struct, array_like=True, frozen=True):
     """The types of a text's own columns, empty of those that hold nothing, and how it is written if it is a CSV."""
 
     types: dict[str, str]
-    dialect: tuple[str, str, str] | None = None  # what divides values, quotes them, and escapes quotes
+    dialect: Dialect | None = None
 
 
 @dataclass(slots=True)

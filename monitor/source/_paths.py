@@ -91,9 +91,11 @@ def on_disk(path: Path, below: str | None = None) -> File:
     Raises:
         OSError: it is gone.
     """
-    found = path.stat()
-    stamp = f"{found.st_size} {found.st_mtime_ns}"
-    return File(str(path), found.st_size, stamp, found.st_mtime, below or path.name)
+    return _of_stat(path, path.stat(), below or path.name)
+
+
+def _of_stat(path: Path, found: os.stat_result, below: str) -> File:
+    return File(str(path), found.st_size, f"{found.st_size} {found.st_mtime_ns}", found.st_mtime, below)
 
 
 def listing(path: str, directory: Path, storage: Storage | None = None, form: str = "auto") -> Listing:
@@ -156,8 +158,9 @@ def _stated(paths: Iterable[Path], root: str, pattern: str, form: str) -> Iterat
         if not _counts(below, pattern, form):
             continue
         try:
-            if stat.S_ISREG(path.stat().st_mode):
-                yield on_disk(path, below)
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode):
+                yield _of_stat(path, found, below)
         except OSError:  # it was there a moment ago
             continue
 

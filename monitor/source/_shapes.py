@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from monitor.source import SourceError
 from monitor.source._bytes import bytes_of, whole_lines
-from monitor.source._chosen import TextShape
+from monitor.source._chosen import Dialect, TextShape
 from monitor.source._index import Entry
 from monitor.source._left_out import CannotRead, Reason
 from monitor.source._paths import File, suffix
@@ -19,6 +20,7 @@ from monitor.source._storage import NotThere
 
 REFUSED = b"anchorwatch.refused"  # the key under which a converted log says what is not in it
 UNKNOWN = ""  # the type of a column that holds nothing
+HEAD_BYTES = 1 << 16  # of the line with the names
 SAMPLES = (None, -1)  # rows that are looked at for the types: DuckDB's own number, and all if these misled it
 
 
@@ -107,6 +109,7 @@ class TextSurvey:
         from monitor.source._sql import Files, connected
 
         self._reader, self._time = reader, time
+        self._alike: tuple[bytes, Dialect | None] = (b"", None)  # how the file before began, and was written
         self._connection = connected(1)
         self._files = Files(self._connection)
 
@@ -137,23 +140,64 @@ class TextSurvey:
             return msgspec.structs.replace(entry, problem=said), shape
 
     def _first(self, file: File, size: int) -> tuple[Entry, bytes]:
+        """What the first way to read it that goes through to its end makes of it."""
         import duckdb
 
         from monitor.source._sql import problem_of
 
         last: Exception | None = None
-        for sample in SAMPLES:
+        for way in self._ways(file, size):
             try:
-                return self._counted(file, size, "" if sample is None else f", sample_size={sample}")
+                more, dialect = way()
+                found = self._counted(file, size, more, dialect)
             except duckdb.Error as error:
                 last = error
-        assert last is not None  # one of both ended with it
+                continue
+            self._alike = (self._head(file, size), dialect)
+            return found
+        assert last is not None  # the last way ended with it
         raise problem_of(file, last) from last
 
-    def _counted(self, file: File, size: int, more: str) -> tuple[Entry, bytes]:
+    def _ways(self, file: File, size: int) -> Iterator[Callable[[], tuple[str, Dialect | None]]]:
+        """How it may be written: as the file before it if it begins alike, else as DuckDB finds out from some or all rows."""
+        head, dialect = self._alike
+        if dialect is not None and head == self._head(file, size):
+            yield lambda: ("", dialect)
+        for sample in SAMPLES:
+            more = "" if sample is None else f", sample_size={sample}"
+            if self._reader == "read_csv":
+                yield partial(self._sniffed, file, size, more)
+                yield partial(self._sniffed, file, size, more, plain=True)
+            else:
+                yield lambda more=more: (more, None)  # type: ignore[misc]
+
+    def _head(self, file: File, size: int) -> bytes:
+        if self._reader != "read_csv":
+            return b""
+        try:
+            return bytes_of(file, 0, min(size, HEAD_BYTES)).partition(b"\n")[0]
+        except SourceError as error:
+            raise _gone(error) from error
+
+    def _sniffed(self, file: File, size: int, more: str, *, plain: bool = False) -> tuple[str, Dialect | None]:
+        """How DuckDB finds a CSV to be written. It would find out anew at each question, which takes most of the time.
+
+        Where it met no quotes there may be some further on: they are taken for the usual ones, unless that fails (`plain`).
+        """
+        from monitor.source._sql import literal
+
+        path = self._files.path(file, size, self._reader)
+        sql = f"SELECT Delimiter, Quote, Escape FROM sniff_csv({literal(path)}, header=true{more})"
+        found = self._connection.execute(sql).fetchone()
+        assert found is not None  # it says something, or raises
+        delimiter, quote, escape = ("" if each == "(empty)" else str(each) for each in found)
+        if not delimiter:
+            return more, None
+        return more, (delimiter, quote, escape) if quote or plain else (delimiter, '"', '"')
+
+    def _counted(self, file: File, size: int, more: str, dialect: Dialect | None) -> tuple[Entry, bytes]:
         from monitor.source._sql import dialect_sql, quoted, seconds_sql
 
-        dialect = self._dialect(file, size, more)
         more += dialect_sql(dialect) if dialect else ""
         scan = self._files.scan([file], {file.path: size}, self._reader, more)
         described = self._connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
@@ -170,19 +214,6 @@ class TextSurvey:
         if self._time in types:
             first, last = (math.inf if first is None else first), (-math.inf if last is None else last)
         return Entry(file.stamp, rows, first, last, size=size), msgspec.msgpack.encode(TextShape(told, dialect))
-
-    def _dialect(self, file: File, size: int, more: str) -> tuple[str, str, str] | None:
-        """How a CSV is written: DuckDB would try all ways anew at each of our questions."""
-        if self._reader != "read_csv":
-            return None
-        from monitor.source._sql import literal
-
-        path = self._files.path(file, size, self._reader)
-        sql = f"SELECT Delimiter, Quote, Escape FROM sniff_csv({literal(path)}, header=true{more})"
-        found = self._connection.execute(sql).fetchone()
-        assert found is not None  # it says something, or raises
-        delimiter, quote, escape = ("" if each == "(empty)" else str(each) for each in found)
-        return (delimiter, quote, escape) if delimiter else None
 
 
 def arrow_types(shapes: Sequence[bytes]) -> Mapping[str, Any]:

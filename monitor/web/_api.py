@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -22,6 +23,14 @@ from monitor.web._watch import Watch
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 ENTRIES = 1000
+
+
+class Json(JSONResponse):
+    """As JSON, which has no infinite numbers: they are null, and no reason to answer nothing at all."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return msgspec.json.encode(content)
 
 
 def _read(watch: Watch, query: Callable[[Connection], Any]) -> Awaitable[Any]:
@@ -54,7 +63,7 @@ def status(watch: Watch) -> Endpoint:
     """The state of the watch and of every check."""
 
     async def answer(_: Request) -> Response:
-        return JSONResponse({**_watch_state(watch), "checks": await _read(watch, _results)})
+        return Json({**_watch_state(watch), "checks": await _read(watch, _results)})
 
     return answer
 
@@ -70,7 +79,7 @@ def findings(watch: Watch) -> Endpoint:
         wanted = {name: value for name, value in request.query_params.items() if name in ("app", "model", "check")}
         rows = await _read(watch, lambda c: [f.as_json() for row in kept.all_results(c) for f in row.result.findings])
         shown = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
-        return JSONResponse({"findings": shown})
+        return Json({"findings": shown})
 
     return answer
 
@@ -82,7 +91,7 @@ def verdicts(watch: Watch) -> Endpoint:
         after = sequence_number(request)
         wanted = {name: request.query_params.get(name) for name in ("app", "model", "check")}
         rows = await _read(watch, lambda c: read_verdicts(c, **wanted, after=after, limit=ENTRIES))
-        return JSONResponse({"verdicts": rows})
+        return Json({"verdicts": rows})
 
     return answer
 
@@ -101,7 +110,7 @@ def groups(watch: Watch) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         authorise_names(request, watch)
-        return JSONResponse({"legends": await _read(watch, legends)})
+        return Json({"legends": await _read(watch, legends)})
 
     return answer
 
@@ -113,7 +122,7 @@ def alerts(watch: Watch) -> Endpoint:
         rows = await _read(
             watch, lambda c: [{**kept.alert_as_json(a), "check": check} for a, check in kept.all_alerts(c)]
         )
-        return JSONResponse({"alerts": rows})
+        return Json({"alerts": rows})
 
     return answer
 
@@ -123,7 +132,7 @@ def retrainings(watch: Watch) -> Endpoint:
 
     async def answer(_: Request) -> Response:
         rows = await _read(watch, lambda c: [row.as_json() for row in kept.all_retrainings(c)])
-        return JSONResponse({"retrainings": rows})
+        return Json({"retrainings": rows})
 
     return answer
 
@@ -133,7 +142,7 @@ def ledger(watch: Watch) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         after = sequence_number(request)
-        return JSONResponse({"entries": await _read(watch, lambda c: kept.read_ledger(c, after=after, limit=ENTRIES))})
+        return Json({"entries": await _read(watch, lambda c: kept.read_ledger(c, after=after, limit=ENTRIES))})
 
     return answer
 

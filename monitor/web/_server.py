@@ -216,6 +216,8 @@ def _webhook(watch: Watch) -> Endpoint:
 
 def _reload(watch: Watch) -> Endpoint:
     async def reload(_: Request) -> Response:
+        if not watch.ready:
+            return _error(503, "the daemon is starting, or about to end")
         problems = await asyncio.to_thread(watch.reload)
         if problems:
             return JSONResponse({"error": "the configuration in force was kept", "problems": problems}, 422)

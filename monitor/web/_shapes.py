@@ -167,7 +167,7 @@ class Status(Struct, forbid_unknown_fields=True):
 
 
 # Of the record itself, so that the two never differ; all of it is always there.
-_FINDING = {**get_type_hints(Finding), "window": Window, "parts": dict[str, float]}
+_FINDING = {**get_type_hints(Finding), "window": Window, "parts": dict[str, float | None]}
 FindingRow: Any = msgspec.defstruct(
     "Finding",
     [(each.name, _FINDING[each.name]) for each in dataclasses.fields(Finding)],

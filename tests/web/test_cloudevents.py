@@ -28,7 +28,7 @@ APPS = [
             {
                 "name": "demand",
                 "task": "regression",
-                "features": {"temp": {"kind": "numeric"}, "hum": {"kind": "numeric"}},
+                "features": {"temp": {"type": "numeric"}, "hum": {"type": "numeric"}},
                 "predictions": {"type": "ingest", "service": "bikes"},
             },
             {"name": "risk", "task": "regression"},

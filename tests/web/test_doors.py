@@ -26,7 +26,7 @@ from monitor.web import create_app, create_metrics_app
 def built(folder: Path, **sections: Any) -> Daemon:
     """A daemon that has not been started."""
     path = folder / "anchorwatch.yml"
-    path.write_text(yaml.safe_dump({"apps": [{"name": "bikes"}], **sections}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({"apps": [{"name": "bikes"}], **sections}, sort_keys=False), encoding="utf-8")
     return Daemon(load(path), clock=WallClock())
 
 
