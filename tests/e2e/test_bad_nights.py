@@ -248,8 +248,7 @@ def test_of_a_batch_with_good_and_bad_records_the_good_are_kept_and_the_bad_set_
     alone = watch.post("/v1/predictions", bad)
     assert (alone.status_code, alone.json()["accepted"], len(alone.json()["rejected"])) == (422, 0, 5)
     assert [row["event_id"] for row in export(watch.config)] == ["e0", "e1", "e2"]
-    with sqlite3.connect(watch.config.parent / "data" / "anchorwatch.db") as connection:
-        kept = connection.execute("SELECT reason, record FROM rejected ORDER BY seq").fetchall()
+    kept = [(each["reason"], each["record"]) for each in watch.json("/v1/rejected")["rejected"]]
     assert len(kept) == 10
     assert kept[0][0] == "unknown_model"
     assert json.loads(kept[0][1]) == bad[0]
