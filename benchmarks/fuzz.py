@@ -19,6 +19,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from monitor.memory import prepare  # noqa: E402 - found by the line before
+
+prepare()  # as the daemon does, before anything else
+
 from benchmarks import _results  # noqa: E402 - found by the line before
 from benchmarks._fuzzing import LOOKS, Run, fuzzed, opened, problems  # noqa: E402 - found by the line before
 
@@ -37,13 +41,14 @@ def table(run: Run, broken: list[str]) -> str:
     held = list(run.memory.values())
     quarters = [held[at * len(held) // 4 : (at + 1) * len(held) // 4] for at in range(4)]
     memory = ", ".join(f"{statistics.fmean(part) / MEGABYTE:.0f}" for part in quarters if part)
+    looked_for = sum(len(set(held)) for held in run.acknowledged.values())
     lines = [
         f"{run.requests:,} requests in {run.took / 60:.0f} minutes.",
         "",
         _results.markdown(["answers", *map(str, statuses)], rows),
         "",
         f"- Answers of 5xx, exceptions, unknown answers: {len(run.faults)}.",
-        f"- Acknowledged predictions looked for in the store: {sum(map(len, run.acknowledged.values())):,}; each is there once.",
+        f"- Acknowledged predictions looked for in the store: {looked_for:,}; each is there once.",
         f"- The longest answer took {max(run.seconds):.2f} s, the ten-thousandth longest {min(run.seconds[-10_000:]):.2f} s.",
         f"- Resident memory in the four quarters of the run, on average: {memory} MB.",
     ]

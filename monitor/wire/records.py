@@ -87,8 +87,8 @@ class Batch:
 
     def reject(self, index: int, reason: str, message: str, record: bytes, *, whole: bool = True) -> None:
         """Set one record aside; `whole` is whether it can be sent again as it is."""
-        kept = record[: min(RECORD_BYTES, BYTES_KEPT - self.aside_bytes)]
-        self.aside_bytes += len(kept)
+        kept = record[: min(RECORD_BYTES, max(0, BYTES_KEPT - self.aside_bytes))]
+        self.aside_bytes += len(record)
         self.rejected.append({"index": index, "reason": message})
         self.rejections.append(Rejection(self.kind, reason, message, kept, whole and len(kept) == len(record)))
 
@@ -158,7 +158,10 @@ def convert(records: Iterable[Mapping[str, Any]], kind: Kind, owners: Expected |
         try:
             add(batch, _converted(record, kind), owners)
         except _Rejected as rejection:
-            batch.reject(index, rejection.reason, str(rejection), msgspec.json.encode(record, enc_hook=str))
+            # Writing out a few long names again and again would take minutes.
+            room = batch.aside_bytes < BYTES_KEPT
+            raw = msgspec.json.encode(record, enc_hook=str) if room else b""
+            batch.reject(index, rejection.reason, str(rejection), raw, whole=room)
     return batch
 
 
