@@ -72,6 +72,8 @@ class Road:
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         answered = requests.post(f"{self.prometheus}/api/v1/query", data={"query": expr}, timeout=10)
+        if answered.status_code == 503:  # it has only just been started
+            raise requests.ConnectionError(answered.text)
         assert answered.status_code == 200, f"{expr}: {answered.text}"
         result = answered.json()["data"]["result"]
         return [one for one in result if one["value"][1] != "NaN"]
