@@ -15,21 +15,22 @@ import msgspec
 
 FEATURES = 20
 TEXTS = 5  # of them
+TIME = 1234567890.125  # in its place comes each body's own
 
 
 def bodies(batch: int, count: int) -> list[bytes]:
-    """So many bodies of `batch` predictions each, every id a UUID of its own."""
+    """So many bodies of `batch` predictions each, every id a UUID of its own; their times go through the last minute."""
     draw = random.Random(1)
     encode = msgspec.json.Encoder().encode
     marker = b'"event_id":"'
-    now = time.time()
+    began = time.time() - 60
     templates = []
     for _ in range(20):
         records = [
             {
                 "model": "demand",
                 "event_id": "x" * 36,
-                "timestamp": round(now + place * 0.001, 3),
+                "timestamp": TIME,
                 "model_version": "v1",
                 "features": _features(draw),
                 "prediction": draw.random() * 10,
@@ -39,6 +40,7 @@ def bodies(batch: int, count: int) -> list[bytes]:
         ]
         body = encode(records if batch > 1 else records[0])
         templates.append([part[36:] if place else part for place, part in enumerate(body.split(marker))])
+    known = encode(TIME)
     made = []
     for number in range(count):
         head, *rest = templates[number % len(templates)]
@@ -47,7 +49,8 @@ def bodies(batch: int, count: int) -> list[bytes]:
             text = f"{draw.getrandbits(128):032x}"
             dashed = f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{text[16:20]}-{text[20:]}"
             parts += [marker, dashed.encode(), part]
-        made.append(b"".join(parts))
+        seen = encode(round(began + 60 * number / count, 3))
+        made.append(b"".join(parts).replace(known, seen))
     return made
 
 

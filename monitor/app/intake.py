@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -37,7 +39,19 @@ class _Waiting:
     """A batch that is to be stored, and who waits for it."""
 
     batch: Batch
-    future: Future[Batch]
+    future: Future[Batch] | asyncio.Future[Batch]
+
+    def settle(self, fault: BaseException | None) -> None:
+        """Tell who waits; one who waits in a loop is told there, and may have gone."""
+        if self.future.done():
+            return
+        if fault is None:
+            self.future.set_result(self.batch)
+        else:
+            self.future.set_exception(fault)
+
+
+_Settled = list[tuple[_Waiting, BaseException | None]]
 
 
 @dataclass(slots=True)
@@ -137,9 +151,25 @@ class Intake:
             StoreFull: too much waits already.
             StoreError: the store is closed.
         """
-        waiting = _Waiting(batch, Future())
+        future = Future[Batch]()
         # Whoever asked may go; what they brought is stored all the same, and their going disturbs nobody.
-        waiting.future.set_running_or_notify_cancel()
+        future.set_running_or_notify_cancel()
+        self._wait(_Waiting(batch, future))
+        return future
+
+    async def take_soon(self, batch: Batch) -> Batch:
+        """As `take`, for somebody in a loop: all who wait there are told at once, which costs what telling one does.
+
+        Raises:
+            StoreFull: too much waits already.
+            StoreError: the store is closed, or could not do it.
+        """
+        future: asyncio.Future[Batch] = asyncio.get_running_loop().create_future()
+        self._wait(_Waiting(batch, future))
+        return await future
+
+    def _wait(self, waiting: _Waiting) -> None:
+        batch = waiting.batch
         with self._door:
             if self._records + batch.records > max(WAITING_RECORDS, batch.records):
                 raise StoreFull(f"{self._records} records wait for the store")
@@ -152,7 +182,6 @@ class Intake:
                     self._waiting.remove(waiting)
                     self._records -= batch.records
                     raise
-        return waiting.future
 
     @property
     def records_waiting(self) -> int:
@@ -223,12 +252,7 @@ class Intake:
             if error is None:
                 self._count(go)
         finally:
-            for place, waiting in enumerate(go.some):
-                fault = error or go.refused.get(place)
-                if fault is None:
-                    waiting.future.set_result(waiting.batch)
-                else:
-                    waiting.future.set_exception(fault)
+            _tell([(waiting, error or go.refused.get(place)) for place, waiting in enumerate(go.some)])
             self._ask_again(error)
 
     def _ask_again(self, error: BaseException | None) -> None:
@@ -241,8 +265,7 @@ class Intake:
                     left = []
                 except StoreError as full:
                     error, self._waiting, self._records = full, [], 0
-        for waiting in left:
-            waiting.future.set_exception(error or StoreError("the store is closed"))
+        _tell([(waiting, error or StoreError("the store is closed")) for waiting in left])
 
     def _count(self, go: _Go) -> None:
         for kind, (app, model), taken in go.taken:
@@ -254,6 +277,24 @@ class Intake:
         for subject, layout in go.layouts.items():
             self._learn(subject, layout)
         self._told(go.effects)
+
+
+def _tell(settled: _Settled) -> None:
+    """Tell all who wait what became of their batches."""
+    loops: dict[asyncio.AbstractEventLoop, _Settled] = {}
+    for waiting, fault in settled:
+        if isinstance(waiting.future, asyncio.Future):
+            loops.setdefault(waiting.future.get_loop(), []).append((waiting, fault))
+        else:
+            waiting.settle(fault)
+    for loop, some in loops.items():
+        with suppress(RuntimeError):  # it is closed, and nobody waits there any more
+            loop.call_soon_threadsafe(_settle, some)
+
+
+def _settle(settled: _Settled) -> None:
+    for waiting, fault in settled:
+        waiting.settle(fault)
 
 
 def _store(connection: Connection, some: Sequence[_Waiting], go: _Go, recorder: Recorder, now: float) -> None:

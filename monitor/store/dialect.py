@@ -36,35 +36,42 @@ def insert_rows(
     connection: Connection,
     table: str,
     columns: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    *,
+    *parts: Sequence[tuple[Any, ...]],
     new_only: bool = False,
 ) -> int:
     """Insert rows by the driver's own way, which is many times faster; how many were inserted.
 
-    `new_only` leaves out those whose key is there already. Table and columns are names of ours, and never a stranger's.
+    Args:
+        connection: within a savepoint.
+        table: a name of ours, and never a stranger's; as are the columns.
+        columns: what the rows hold.
+        parts: the rows, or the first values of each and the others; all parts are of one length.
+        new_only: leave out those whose key is there already.
     """
     # Many rows in one statement: between statements the driver lets go of the interpreter, and has to get it back. The sizes
     # are few, so that statements are prepared once.
     mark, most = placeholder(connection), ROWS_TOGETHER
+    # Who inserts undoes what failed by a savepoint. SQLite would else copy every page before each statement, to undo it alone.
+    verb = "INSERT OR FAIL" if connection.dialect.name == "sqlite" and not new_only else "INSERT"
     while most * len(columns) > VALUES_TOGETHER:
         most //= 2
-    inserted = at = 0
-    while at < len(rows):
-        while most > len(rows) - at:
+    inserted, at, rows = 0, 0, len(parts[0])
+    while at < rows:
+        while most > rows - at:
             most //= 2
-        sql = _insertion(table, tuple(columns), most, mark, new_only=new_only)
-        values = tuple(chain.from_iterable(rows[at : at + most]))
+        sql = _insertion(verb, table, tuple(columns), most, mark, new_only=new_only)
+        pieces = chain.from_iterable(zip(*(part[at : at + most] for part in parts), strict=True))
+        values = tuple(chain.from_iterable(pieces))
         inserted += connection.exec_driver_sql(sql, values).rowcount
         at += most
     return inserted
 
 
 @lru_cache(maxsize=256)
-def _insertion(table: str, columns: tuple[str, ...], rows: int, mark: str, *, new_only: bool) -> str:
+def _insertion(verb: str, table: str, columns: tuple[str, ...], rows: int, mark: str, *, new_only: bool) -> str:
     one = f"({', '.join([mark] * len(columns))})"
     otherwise = " ON CONFLICT DO NOTHING" if new_only else ""
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * rows)}{otherwise}"  # noqa: S608 - names of ours
+    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * rows)}{otherwise}"
 
 
 def is_writing(connection: Connection) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
@@ -173,19 +174,16 @@ def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Tak
         # Of two of one id the first stands.
         seqs = dict(zip(reversed(names_of), range(last + len(names_of), last, -1), strict=True))
     known = ids.add(connection, layout, seqs, last)
-    if not known and len(seqs) == len(block.rows):
-        fresh = [(place, received, *row) for place, row in enumerate(block.rows, last + 1)]
-    else:
-        fresh = [
-            (place, received, *row)
-            for place, row in enumerate(block.rows, last + 1)
-            if seqs[row[0]] == place and row[0] not in known
-        ]
+    numbers: Sequence[int] = range(last + 1, last + 1 + len(block.rows))
+    fresh = block.rows
+    if known or len(seqs) < len(block.rows):
+        numbers = [place for place, row in enumerate(fresh, last + 1) if seqs[row[0]] == place and row[0] not in known]
+        fresh = [block.rows[place - last - 1] for place in numbers]
     if fresh:
         names = ["seq", "received", "event_id", "time", "version", "latency", "marks"]
         names += [column.column for column in block.fields]
-        insert_rows(connection, layout.events.name, names, fresh)
-        _claim_waiting(connection, layout, fresh)
+        insert_rows(connection, layout.events.name, names, list(zip(numbers, repeat(received))), fresh)
+        _claim_waiting(connection, layout, numbers, fresh)
     newest = last + len(block.rows)
     connection.execute(update(models).where(mine).values(last_seq=newest))
     ids.settle(connection, layout, newest)
@@ -195,11 +193,11 @@ def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Tak
 
 
 def _count(taken: Taken, fresh: Sequence[tuple[Any, ...]]) -> None:
-    by_version = {row[4] for row in fresh}
+    by_version = {row[2] for row in fresh}
     for version in sorted(by_version):
-        mine = fresh if len(by_version) == 1 else [row for row in fresh if row[4] == version]
+        mine = fresh if len(by_version) == 1 else [row for row in fresh if row[2] == version]
         taken.predictions[version] += len(mine)
-        if told := [row[5] for row in mine if row[5] is not None and row[5] >= 0]:
+        if told := [row[3] for row in mine if row[3] is not None and row[3] >= 0]:
             taken.latencies.setdefault(version, []).extend(told)
 
 
@@ -265,7 +263,9 @@ def _insert_labels(connection: Connection, table: Any, rows: Sequence[tuple[Any,
     return insert_rows(connection, table.name, [column.name for column in table.columns], rows, new_only=True)
 
 
-def _claim_waiting(connection: Connection, layout: Layout, fresh: Sequence[tuple[Any, ...]]) -> None:
+def _claim_waiting(
+    connection: Connection, layout: Layout, numbers: Sequence[int], fresh: Sequence[tuple[Any, ...]]
+) -> None:
     """Give the events that have just come the labels that have waited for them."""
     waiting = layout.waiting
     some: dict[int, bool] = kept(connection, "waiting labels")
@@ -273,7 +273,7 @@ def _claim_waiting(connection: Connection, layout: Layout, fresh: Sequence[tuple
         some[layout.number] = connection.execute(select(waiting.c.event_id).limit(1)).first() is not None
     if not some[layout.number]:
         return
-    seqs = {row[2]: row[0] for row in fresh}
+    seqs = {row[0]: number for number, row in zip(numbers, fresh, strict=True)}
     asked = list(seqs)
     for at in range(0, len(asked), ASKED):
         here = waiting.c.event_id.in_(asked[at : at + ASKED])
@@ -328,7 +328,7 @@ def drop_oldest(connection: Connection, *, number: int, limit: int) -> int:
         return 0
     connection.execute(delete(labels).where(labels.c.event_seq <= seqs[-1]))
     connection.execute(delete(events).where(events.c.seq <= seqs[-1]))
-    ids.drop_tables(connection, number, seqs[-1] + 1)
+    ids.drop_segments(connection, number, seqs[-1] + 1)
     return len(seqs)
 
 
@@ -343,5 +343,5 @@ def _drop(connection: Connection, number: int, which: Any, limit: int) -> int:
         connection.execute(delete(events).where(events.c.seq.in_(some)))
     if gone:
         oldest = connection.execute(select(func.min(events.c.seq))).scalar_one()
-        ids.drop_tables(connection, number, max(gone) + 1 if oldest is None else oldest)
+        ids.drop_segments(connection, number, max(gone) + 1 if oldest is None else oldest)
     return len(gone)

@@ -2,9 +2,9 @@
 
 A unique index over random ids dirties another page for every row, so that the ten-millionth event costs five times what
 the first one did. Here the newest ids are held in memory, as hashes of 64 bits, and are read again from the events where that
-is lost. So many of them become a table, written once and in order, which is only asked where its filter says that it may hold
-an id (a Bloom filter: B. H. Bloom, 1970, with the double hashing of Kirsch and Mitzenmacher, 2006). Neither a hash nor a
-filter decides anything: what they find is compared with the event.
+is lost. So many of them become a segment: pages of sorted hashes, written once, which are only asked where the segment's
+filter says that it may hold an id (a Bloom filter: B. H. Bloom, 1970, with the double hashing of Kirsch and Mitzenmacher, 2006).
+Neither a hash nor a filter decides anything: what they find is compared with the event.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Connection, MetaData, Table, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from monitor.records import IntArray
 from monitor.store.dialect import alone, insert_rows, kept
-from monitor.store.layout import SEQ, Layout
-from monitor.store.schema import models, segments
+from monitor.store.layout import Layout
+from monitor.store.schema import models, pages, segments
 
-FULL = 1 << 16  # ids in a table
+FULL = 1 << 16  # ids in a segment
+PAGE_BITS = 8  # the first bits of a hash say its page: of a full segment, each has about 256 ids
 HELD = 4 * FULL  # ids in memory, of all models: 100 bytes each
 BITS = 1 << 20  # of a filter: 16 for each id
 PROBES = 8  # with them, a stranger passes a filter once in 1,700 times
@@ -31,16 +32,6 @@ ASKED = 500  # ids in one statement
 MOST = 2**63 - 1
 
 Words = NDArray[np.uint64]
-
-
-def table_of(model: int, number: int) -> Table:
-    """One of a model's tables of ids."""
-    return Table(
-        f"ids_{model}_{number}",
-        MetaData(),
-        Column("hash", SEQ, primary_key=True, autoincrement=False),  # or the next one that was free
-        Column("seq", SEQ, nullable=False),
-    )
 
 
 def hashes_of(ids: Sequence[str]) -> IntArray:
@@ -76,14 +67,14 @@ def probes_of(hashes: IntArray) -> IntArray:
 
 
 class Filters:
-    """The filters of a model's full tables: of each bit a word, in which every table has a bit of its own."""
+    """The filters of a model's segments: of each bit a word, in which every segment has a bit of its own."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
-        self._words: list[Words] = []  # each of 64 tables
+        self._words: list[Words] = []  # each of 64 segments
 
     def add(self, number: int, packed: bytes) -> None:
-        """Add a table's filter."""
+        """Add a segment's filter."""
         place = len(self.numbers)
         if place % 64 == 0:
             self._words.append(np.zeros(BITS, dtype=np.uint8))
@@ -95,7 +86,7 @@ class Filters:
         self.numbers.append(number)
 
     def candidates(self, ids: Sequence[str], hashes: IntArray) -> dict[int, list[str]]:
-        """By table, the ids that it may hold."""
+        """By segment, the ids that it may hold."""
         found: dict[int, list[str]] = {}
         if not self.numbers or not ids:
             return found
@@ -112,7 +103,7 @@ class Filters:
 
 
 def packed_filter(hashes: IntArray) -> bytes:
-    """The filter of a table that holds these hashes."""
+    """The filter of a segment that holds these hashes."""
     bits = np.zeros(BITS, dtype=bool)
     bits[probes_of(hashes).ravel()] = True
     return np.packbits(bits).tobytes()
@@ -168,21 +159,33 @@ class _Known:
             found.upto = last
         return found
 
-    def find(self, ids: Sequence[str], hashes: IntArray) -> dict[str, int]:
+    def find(self, ids: Sequence[str], hashes: Sequence[int]) -> dict[str, int]:
         """The numbers of those ids whose events are there."""
-        hashed = dict(zip(ids, hashes.tolist(), strict=True))
         found: dict[str, int] = {}
-        for number, asked in self.filters.candidates(ids, hashes).items():
-            found |= self._compared({each: hashed[each] for each in asked}, partial(self._in_table, number))
+        candidates = self.filters.candidates(ids, np.array(hashes, np.int64))
         held = self.newest.held
+        if not candidates and held.keys().isdisjoint(hashes):
+            return found
+        hashed = dict(zip(ids, hashes, strict=True))
+        for number, asked in candidates.items():
+            found |= self._compared({each: hashed[each] for each in asked}, partial(self._in_segment, number))
         asked_for = {each: at for each, at in hashed.items() if at in held}
         if asked_for:
             found |= self._compared(asked_for, lambda places: {at: held[at] for at in places if at in held})
         return found
 
-    def _in_table(self, number: int, places: list[int]) -> dict[int, int]:
-        table = table_of(self.layout.number, number)
-        return {row[0]: row[1] for row in _some(self.connection, select(table), table.c.hash, places)}
+    def _in_segment(self, number: int, places: Sequence[int]) -> dict[int, int]:
+        asked = np.unique(np.array(places, np.int64))
+        mine = pages.c.model_id == self.layout.number, pages.c.number == number
+        wanted = np.unique(_pages_of(asked)).tolist()
+        query = select(pages.c.held).where(*mine, pages.c.page.in_(wanted))
+        found: dict[int, int] = {}
+        for packed in self.connection.execute(query).scalars():
+            hashes, seqs = np.frombuffer(packed, "<i8").reshape(2, -1)
+            at = np.minimum(np.searchsorted(hashes, asked), len(hashes) - 1)
+            there = hashes[at] == asked
+            found |= zip(asked[there].tolist(), seqs[at[there]].tolist(), strict=True)
+        return found
 
     def _compared(self, asked: dict[str, int], look: Callable[[list[int]], dict[int, int]]) -> dict[str, int]:
         """Those of some ids whose place, or one that follows it, holds their event."""
@@ -206,7 +209,7 @@ def find(connection: Connection, layout: Layout, ids: Sequence[str]) -> dict[str
     """The sequence numbers of those ids whose events are there."""
     if not ids:
         return {}
-    return _Known(connection, layout, last_seq(connection, layout.number)).find(ids, hashes_of(ids))
+    return _Known(connection, layout, last_seq(connection, layout.number)).find(ids, hashes_of(ids).tolist())
 
 
 def last_seq(connection: Connection, model: int) -> int:
@@ -221,36 +224,48 @@ def add(connection: Connection, layout: Layout, given: Mapping[str, int], last: 
     """
     known = _Known(connection, layout, last)
     ids = list(given)
-    hashes = hashes_of(ids)
+    hashes = hashes_of(ids).tolist()
     there = set(known.find(ids, hashes))
     held = known.newest.held
-    for each, at in zip(ids, hashes.tolist(), strict=True):
+    if not there and len(set(hashes)) == len(hashes) and held.keys().isdisjoint(hashes):
+        held.update(zip(hashes, given.values(), strict=True))
+        return there
+    for each, at in zip(ids, hashes, strict=True):
         if each not in there:
-            held[at if at not in held else _free(held, at)] = given[each]
+            held[_free(held, at)] = given[each]
     return there
 
 
 def settle(connection: Connection, layout: Layout, last: int) -> None:
-    """The events up to a number are stored: what is held reaches so far; where it is much, it becomes a table."""
+    """The events up to a number are stored: what is held reaches so far; where it is much, it becomes a segment."""
     newest: dict[int, _Newest] = kept(connection, "newest")
     newest[layout.number].upto = last
     if len(newest[layout.number].held) >= FULL or sum(len(each.held) for each in newest.values()) >= HELD:
-        _to_table(connection, layout.number, newest[layout.number])
+        _to_segment(connection, layout.number, newest[layout.number])
 
 
-def _to_table(connection: Connection, model: int, newest: _Newest) -> None:
+def _to_segment(connection: Connection, model: int, newest: _Newest) -> None:
     mine = segments.c.model_id == model
     number = (connection.execute(select(func.max(segments.c.number)).where(mine)).scalar() or 0) + 1
-    table = table_of(model, number)
-    table.create(connection)
-    # In the order of the table, so that each page is written once.
-    insert_rows(connection, table.name, ("hash", "seq"), sorted(newest.held.items()))
-    packed = packed_filter(np.fromiter(newest.held, np.int64, len(newest.held)))
+    hashes = np.fromiter(newest.held, "<i8", len(newest.held))
+    packed = packed_filter(hashes)
     connection.execute(insert(segments).values(model_id=model, number=number, last_seq=newest.upto, filter=packed))
+    order = np.argsort(hashes)
+    held = np.stack([hashes, np.fromiter(newest.held.values(), "<i8", len(hashes))])[:, order]
+    filled, starts = np.unique(_pages_of(held[0]), return_index=True)
+    rows = [
+        (model, number, page, part.tobytes())
+        for page, part in zip(filled.tolist(), np.split(held, starts[1:], axis=1), strict=True)
+    ]
+    insert_rows(connection, pages.name, ("model_id", "number", "page", "held"), rows)
     newest.held = {}
     remembered = kept(connection, "filters")
     if model in remembered:
         remembered[model].add(number, packed)
+
+
+def _pages_of(hashes: IntArray) -> IntArray:
+    return hashes >> np.int64(64 - PAGE_BITS)
 
 
 def _free(held: Mapping[int, int], at: int) -> int:
@@ -269,11 +284,11 @@ def _some(connection: Connection, query: Any, column: Any, values: Sequence[int]
         yield from connection.execute(query.where(column.in_(values[at : at + ASKED])))
 
 
-def drop_tables(connection: Connection, model: int, oldest: int) -> None:
-    """Drop the tables of ids whose events have all gone; `oldest` is the first number that may still be there."""
+def drop_segments(connection: Connection, model: int, oldest: int) -> None:
+    """Drop the segments of ids whose events have all gone; `oldest` is the first number that may still be there."""
     mine = segments.c.model_id == model
     gone = select(segments.c.number).where(mine, segments.c.last_seq < oldest)
     for number in connection.execute(gone).scalars().all():
-        table_of(model, number).drop(connection)
-        connection.execute(delete(segments).where(mine, segments.c.number == number))
+        for table in (pages, segments):
+            connection.execute(delete(table).where(table.c.model_id == model, table.c.number == number))
         kept(connection, "filters").pop(model, None)

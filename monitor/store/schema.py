@@ -58,7 +58,7 @@ fields = Table(
     UniqueConstraint("model_id", "role", "name", "kind"),
 )
 
-# The ids of a model's events, in tables of so many, each with its filter (`monitor.store.ids`).
+# The ids of a model's events, in segments of so many, each with its filter (`monitor.store.ids`),
 segments = Table(
     "id_segments",
     metadata,
@@ -66,6 +66,16 @@ segments = Table(
     Column("number", Integer, primary_key=True),
     Column("last_seq", BigInteger, nullable=False),
     Column("filter", LargeBinary, nullable=False),
+)
+
+# and the pages of each: hashes in order, and then the numbers of their events, each of 8 bytes.
+pages = Table(
+    "id_pages",
+    metadata,
+    Column("model_id", ForeignKey("models.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("page", Integer, primary_key=True),
+    Column("held", LargeBinary, nullable=False),
 )
 
 # Records that were not taken in, for a person to read, mend and send again.

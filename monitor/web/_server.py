@@ -163,7 +163,7 @@ def _ingest(watch: Watch, kind: Kind) -> Endpoint:
         # A body that takes its time is decoded beside the loop; for others the way there would take longer.
         at_once = len(body) < LARGE_BYTES and not encoding and form != ARROW
         batch = decoded() if at_once else await asyncio.to_thread(decoded)
-        await asyncio.wrap_future(watch.intake.take(batch))
+        await watch.intake.take_soon(batch)
         code = 422 if batch.records and not batch.accepted else 202
         return JSONResponse({"accepted": batch.accepted, "rejected": batch.rejected}, code)
 
@@ -186,7 +186,7 @@ def _cloudevents(watch: Watch) -> Endpoint:
             raise BadBody(str(error), error.reason) from None
         # KServe and Seldon send a body once and look at nothing but the status.
         rejected = list(batch.rejected)
-        await asyncio.wrap_future(watch.intake.take(batch))
+        await watch.intake.take_soon(batch)
         code = 422 if batch.records and len(rejected) == batch.records else 202
         return JSONResponse({"accepted": batch.records - len(rejected), "rejected": rejected}, code)
 
@@ -198,7 +198,7 @@ def _again(watch: Watch) -> Endpoint:
         content_type(request, JSON_TYPES)
         asked = read_again(await limited_body(request, AGAIN_BYTES))
         batch = await asyncio.to_thread(watch.intake.aside, asked.kind, asked.seqs)
-        stored = await asyncio.wrap_future(watch.intake.take(batch))
+        stored = await watch.intake.take_soon(batch)
         return JSONResponse({"accepted": stored.accepted, "rejected": stored.rejected})
 
     return again

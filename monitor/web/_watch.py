@@ -25,8 +25,8 @@ class Intake(Protocol):
     def aside(self, kind: Kind, seqs: Collection[int] | None) -> Batch:
         """Records that were set aside, read once more."""
 
-    def take(self, batch: Batch) -> Future[Batch]:
-        """Store a batch; done once it is on the disk."""
+    async def take_soon(self, batch: Batch) -> Batch:
+        """Store a batch; returns once it is on the disk."""
 
 
 class Watch(Protocol):

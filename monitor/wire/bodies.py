@@ -6,7 +6,7 @@ import msgspec
 
 from monitor.wire.arrow import arrow_records
 from monitor.wire.columns import column_records
-from monitor.wire.limits import RECORDS, BadBody, check_records, check_values
+from monitor.wire.limits import RECORDS, BadBody, check_records, check_text
 from monitor.wire.records import Batch, Expected, Kind, Only, convert, decode
 from monitor.wire.typed import TypedDecoder
 
@@ -40,7 +40,7 @@ def read_body(
     """
     if form == ARROW:
         return convert(arrow_records(body, model), kind, owners)
-    check_values(max(body.count(b","), body.count(b"\n")))
+    check_text(body)
     if typed is not None:
         rows = typed.decode(body, lines=form == LINES)
         if rows is not None and len(rows.rows) <= RECORDS:

@@ -38,6 +38,16 @@ def check_values(values: int) -> None:
         raise TooLarge(f"expected at most {VALUES} values in a request")
 
 
+def check_text(body: bytes) -> None:
+    """Refuse a body of JSON that has too many values.
+
+    Raises:
+        TooLarge: there are more than there may be.
+    """
+    if len(body) > VALUES:  # a shorter one cannot hold so many
+        check_values(max(body.count(b","), body.count(b"\n")))
+
+
 def check_records(records: int) -> None:
     """Refuse a body of too many records.
 

@@ -1,4 +1,4 @@
-"""Ids: an event is taken in once, however many there are, in whichever table its id is, and whatever its hash."""
+"""Ids: an event is taken in once, however many there are, in whichever segment its id is, and whatever its hash."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ids, "FULL", 50)
 
 
@@ -40,7 +40,7 @@ def kept(store: Store) -> list[str]:
         return [row["event_id"] for row, _ in reading.wire_events(connection, 1)]
 
 
-def tables(store: Store) -> int:
+def segments(store: Store) -> int:
     with store.read() as connection:
         return connection.execute(select(func.count()).select_from(schema.segments)).scalar_one()
 
@@ -87,20 +87,20 @@ def test_any_number_of_filters_stand_beside_each_other() -> None:
     assert filters.candidates(names, ids.hashes_of(names)) == {number: [f"of {number}"] for number in range(1, 131)}
 
 
-@pytest.mark.usefixtures("small_tables")
-def test_an_event_counts_once_over_many_tables(store: Store) -> None:
+@pytest.mark.usefixtures("small_segments")
+def test_an_event_counts_once_over_many_segments(store: Store) -> None:
     names = [f"event {place}" for place in range(500)]
     for at in range(0, 500, 30):
         add(store, names[at : at + 30])
-    assert tables(store) >= 7
+    assert segments(store) >= 7
     random.Random(1).shuffle(names)
     again = add(store, names)
     assert (again.new, again.duplicates) == (0, 500)
     assert len(kept(store)) == 500
 
 
-@pytest.mark.usefixtures("small_tables")
-def test_a_label_finds_its_event_in_any_table(store: Store) -> None:
+@pytest.mark.usefixtures("small_segments")
+def test_a_label_finds_its_event_in_any_segment(store: Store) -> None:
     for at in range(0, 300, 60):
         add(store, [f"event {place}" for place in range(at, at + 60)])
     labels = [label(f"event {place}", float(place)) for place in range(300)]
@@ -111,20 +111,20 @@ def test_a_label_finds_its_event_in_any_table(store: Store) -> None:
     assert told == {f"event {place}": float(place) for place in range(300)}
 
 
-@pytest.mark.usefixtures("small_tables")
-def test_the_tables_of_ids_go_with_their_events(store: Store) -> None:
+@pytest.mark.usefixtures("small_segments")
+def test_the_segments_of_ids_go_with_their_events(store: Store) -> None:
     for at in range(0, 300, 60):
         add(store, [f"event {place}" for place in range(at, at + 60)])
-    before = tables(store)
+    before = segments(store)
     store.write(lambda c: events.drop_oldest(c, number=1, limit=250))
-    assert tables(store) < before - 2
-    # What has gone may come again, what is there may not; also where its table is still there.
+    assert segments(store) < before - 2
+    # What has gone may come again, what is there may not; also where its segment is still there.
     again = add(store, [f"event {place}" for place in range(300)])
     assert (again.new, again.duplicates) == (250, 50)
     assert sorted(kept(store)) == sorted(f"event {place}" for place in range(300))
 
 
-@pytest.mark.usefixtures("small_tables")
+@pytest.mark.usefixtures("small_segments")
 def test_ids_of_one_hash_are_told_apart(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also at the end of the numbers, in one batch, in several, and after some have gone."""
 

@@ -16,7 +16,7 @@ from tests.store.rows import NOW, event, opened, reference
 pytestmark = pytest.mark.files_only
 
 OLD = """
-DROP TABLE fields; DROP TABLE id_segments; DROP TABLE models;
+DROP TABLE fields; DROP TABLE id_pages; DROP TABLE id_segments; DROP TABLE models;
 DROP TABLE events_1; DROP TABLE labels_1; DROP TABLE waiting_labels_1;
 CREATE TABLE models (id INTEGER PRIMARY KEY, app VARCHAR NOT NULL, name VARCHAR NOT NULL, UNIQUE (app, name));
 INSERT INTO models VALUES (1, 'shop', 'demand');
