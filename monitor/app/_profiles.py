@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 3.0  # real time
 READ_SECONDS = 5.0  # real time
-AT_ONCE_SECONDS = 0.5  # real time: a sixth of a core at most; what is left is for the next run, or for a look
+AT_ONCE_SECONDS = 0.5  # real time: a sixth of a core; what is left is for the next run, or for a look,
+AT_MOST_SECONDS = 1.5  # and as long as something is left, each run may take longer than the last, up to half of a core
+LONGER = 1.1
 
 
 class ProfileUpdates:
@@ -51,6 +53,7 @@ class ProfileUpdates:
         self._arrived = -1
         self._waited: frozenset[str] = frozenset()
         self._said = ""
+        self._seconds = AT_ONCE_SECONDS
         self._lock = threading.Lock()  # one at a time: the job, or the judgement of the same model
         self._closed = False
 
@@ -75,12 +78,14 @@ class ProfileUpdates:
         if arrived == self._arrived and self._bins.waiting == self._waited:
             return
         self._configure()
-        until = time.monotonic() + AT_ONCE_SECONDS
+        until = time.monotonic() + self._seconds
         for _ in self.source.steps(
             self.results.store, self._at_hand, now=self.results.now(), counts=self._counts
         ):  # fmt: skip
             if time.monotonic() >= until:
+                self._seconds = min(self._seconds * LONGER, AT_MOST_SECONDS)
                 return
+        self._seconds = AT_ONCE_SECONDS
         self._arrived, self._waited = arrived, self._bins.waiting
 
     def catch_up(self, references: References, *, now: float) -> None:

@@ -24,6 +24,7 @@ class Fetched:
         columns: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else ((),) * len(names)
         self._layout, self._columns = layout, dict(zip(names, columns, strict=True))
         self.rows = len(rows)
+        self._marks: Counter[bytes] | None = None
 
     def take(self, rows: IntArray) -> Fetched:
         """Some of the rows, by their places."""
@@ -67,8 +68,9 @@ class Fetched:
 
     def absent(self, key: Key) -> int:
         """The rows that did not even carry a name."""
-        counted = Counter(self._columns[PRESENT])
-        return sum(rows for marks, rows in counted.items() if not self._layout.has(marks, key))
+        if self._marks is None:
+            self._marks = Counter(self._columns[PRESENT])
+        return sum(rows for marks, rows in self._marks.items() if not self._layout.has(marks, key))
 
     def carried(self, place: int) -> list[Key]:
         """The names that one row carries."""
@@ -83,7 +85,9 @@ def _columns(layout: Layout, keys: Iterable[Key]) -> list[Any]:
 
 def _fetch(connection: Connection, layout: Layout, query: Any) -> Fetched:
     result = connection.execute(query)
-    return Fetched(layout, list(result.keys()), result.all())
+    assert result.cursor is not None  # it is the result of a query
+    # The driver's own rows: SQLAlchemy's take as long again, and what our columns hold needs no more than `loaded`.
+    return Fetched(layout, list(result.keys()), result.cursor.fetchall())
 
 
 def newest_event(connection: Connection, number: int, before: float) -> float | None:
