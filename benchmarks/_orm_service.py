@@ -1,4 +1,7 @@
-"""The endpoint as a user would write it: FastAPI, a pydantic model and SQLAlchemy's ORM on SQLite, durable as ours."""
+"""The endpoint as a user would write it: FastAPI, a pydantic model and SQLAlchemy's ORM on SQLite.
+
+It is as durable as ours, and takes an event that is sent again once, too.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from typing import Any
 import uvicorn
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
-from sqlalchemy import JSON, create_engine, event
+from sqlalchemy import JSON, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 PATH, PORT = sys.argv[1], int(sys.argv[2])
-engine = create_engine(f"sqlite:///{PATH}", connect_args={"check_same_thread": False})
+engine = create_engine(f"sqlite:///{PATH}", connect_args={"check_same_thread": False, "timeout": 60})
 factory = sessionmaker(engine)
 app = FastAPI()
 
@@ -22,6 +25,13 @@ app = FastAPI()
 def durable(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.isolation_level = None
+
+
+@event.listens_for(engine, "begin")
+def begin(connection: Any) -> None:
+    # It reads before it writes: two that do so at once would lock each other out.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 class Base(DeclarativeBase):
@@ -61,7 +71,9 @@ def take(given: list[Prediction] | Prediction, db: Session = Depends(session)) -
     rows = [
         Event(**{**each.model_dump(), "timestamp": datetime.fromtimestamp(each.timestamp, UTC)}) for each in records
     ]
-    db.add_all(rows)
+    found = select(Event.event_id).where(Event.event_id.in_([row.event_id for row in rows]))
+    known = set(db.scalars(found))
+    db.add_all(row for row in rows if row.event_id not in known)
     db.commit()
     return {"accepted": len(rows)}
 

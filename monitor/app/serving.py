@@ -31,6 +31,7 @@ def _server(app: Any, address: str) -> _Server:
         lifespan="off",
         ws="none",  # nothing here speaks WebSocket, and its library is 3 MB
         server_header=False,
+        proxy_headers=False,  # who asks is told by a token, and by nothing else
         timeout_graceful_shutdown=2,
         timeout_keep_alive=30,
         limit_concurrency=500,

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from monitor.serving_logs import Reason, Unreadable
 from monitor.store import StoreError
 from monitor.store.layout import TooManyNames
-from monitor.web._api import alerts, findings, groups, ledger, page, retrainings, status, verdicts
+from monitor.web._api import Json, alerts, findings, groups, ledger, page, retrainings, status, verdicts
 from monitor.web._guard import Refused, asks_token, authorise, content_type, limited_body
 from monitor.web._outside import BadWebhook, read_webhook
 from monitor.web._rejected import read_again, rejected
@@ -49,13 +49,14 @@ def create_app(watch: Watch) -> Starlette:
         ("/v1/ledger", ledger(watch)),
         ("/", page(watch)),
     ]
-    routes = [Route(path, _guarded(watch, "read", endpoint), methods=["GET"]) for path, endpoint in read]
+    taken = [("predictions", _ingest(watch, "predictions")), ("labels", _ingest(watch, "labels"))]
+    taken.append(("cloudevents", _cloudevents(watch)))
+    # Routes are tried one after the other: what comes most often is first.
+    routes = [
+        Route(f"/v1/{kind}", _guarded(watch, "ingest", endpoint, kind), methods=["POST"]) for kind, endpoint in taken
+    ]
+    routes += [Route(path, _guarded(watch, "read", endpoint), methods=["GET"]) for path, endpoint in read]
     routes += [
-        Route(
-            "/v1/predictions", _guarded(watch, "ingest", _ingest(watch, "predictions"), "predictions"), methods=["POST"]
-        ),
-        Route("/v1/labels", _guarded(watch, "ingest", _ingest(watch, "labels"), "labels"), methods=["POST"]),
-        Route("/v1/cloudevents", _guarded(watch, "ingest", _cloudevents(watch), "cloudevents"), methods=["POST"]),
         Route("/v1/rejected", _guarded(watch, "operate", rejected(watch)), methods=["GET"]),
         Route("/v1/rejected", _guarded(watch, "operate", _again(watch)), methods=["POST"]),
         Route("/v1/alerts", _guarded(watch, "operate", _webhook(watch), "alerts"), methods=["POST"]),
@@ -165,7 +166,7 @@ def _ingest(watch: Watch, kind: Kind) -> Endpoint:
         batch = decoded() if at_once else await asyncio.to_thread(decoded)
         await watch.intake.take_soon(batch)
         code = 422 if batch.records and not batch.accepted else 202
-        return JSONResponse({"accepted": batch.accepted, "rejected": batch.rejected}, code)
+        return Json({"accepted": batch.accepted, "rejected": batch.rejected}, code)
 
     return ingest
 
@@ -188,7 +189,7 @@ def _cloudevents(watch: Watch) -> Endpoint:
         rejected = list(batch.rejected)
         await watch.intake.take_soon(batch)
         code = 422 if batch.records and len(rejected) == batch.records else 202
-        return JSONResponse({"accepted": batch.records - len(rejected), "rejected": rejected}, code)
+        return Json({"accepted": batch.records - len(rejected), "rejected": rejected}, code)
 
     return cloudevents
 
@@ -199,7 +200,7 @@ def _again(watch: Watch) -> Endpoint:
         asked = read_again(await limited_body(request, AGAIN_BYTES))
         batch = await asyncio.to_thread(watch.intake.aside, asked.kind, asked.seqs)
         stored = await watch.intake.take_soon(batch)
-        return JSONResponse({"accepted": stored.accepted, "rejected": stored.rejected})
+        return Json({"accepted": stored.accepted, "rejected": stored.rejected})
 
     return again
 
