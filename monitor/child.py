@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -41,7 +42,7 @@ def in_child(function: Callable[..., T], *arguments: object, timeout_seconds: fl
 def _call(function: Callable[..., Any], arguments: tuple[object, ...], timeout_seconds: float) -> tuple[bool, Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(theirs, function, arguments), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, _formatter(), function, arguments), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -61,9 +62,21 @@ def _call(function: Callable[..., Any], arguments: tuple[object, ...], timeout_s
     return answer
 
 
-def _serve(pipe: Connection, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+def _formatter() -> logging.Formatter | None:
+    """How this process writes its log, None where nobody has said so."""
+    return next((handler.formatter for handler in logging.getLogger().handlers if handler.formatter), None)
+
+
+def _serve(
+    pipe: Connection, formatter: logging.Formatter | None, function: Callable[..., Any], arguments: tuple[object, ...]
+) -> None:
     # Beside an app, threads that wait for each other are slower than one, and take what is the app's.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if formatter is not None:
+        # As in the daemon, to the same standard error: whoever reads its log expects one form.
+        handler = logging.StreamHandler()
+        handler.setFormatter(formatter)
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         answer: tuple[bool, Any] = (True, function(*arguments))
     except Exception as error:  # noqa: BLE001 - it is raised again on the other side

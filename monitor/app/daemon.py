@@ -18,7 +18,7 @@ from monitor.alert.rules import RULES
 from monitor.app._bins import BinCounters
 from monitor.app._profiles import EVERY_SECONDS, READ_SECONDS, ProfileUpdates
 from monitor.app.deliveries import Deliveries
-from monitor.app.feeding import Following, feeds_of
+from monitor.app.feeding import Following
 from monitor.app.intake import Intake
 from monitor.app.jobs import AppLook, Housekeeping, Results
 from monitor.app.judgement import ModelJudgement, looks_between
@@ -31,6 +31,7 @@ from monitor.memory import settle
 from monitor.metrics import Metrics
 from monitor.records import iso
 from monitor.schedule import Scheduler, WallClock
+from monitor.source._pulled import pulled
 from monitor.store import Store, StoreError, watch
 from monitor.version import VERSION
 from monitor.web._outside import OutsideAlert, decision
@@ -213,14 +214,14 @@ class Daemon:
             # A full disk keeps nobody from watching; alerts of checks that are gone end at the next start or reload.
             log.error("gone checks not retired", extra={"error": str(error)})  # noqa: TRY400 - the error says it all
         self._schedule(loaded, results)
-        self._follow(loaded)
+        self._follow(loaded, results)
         self._refresh()
 
-    def _follow(self, loaded: Loaded) -> None:
+    def _follow(self, loaded: Loaded, results: Results) -> None:
         """Begin to pull what is pulled."""
-        for app, model, kind in feeds_of(loaded):
+        for app, model, kind in pulled(loaded.config):
             mine = partial(self._leases.working, unit_of(app, model.name))
-            feed = Following(app, model, kind, loaded, self._store, self._intake, self._metrics, mine=mine)
+            feed = Following(app, model, kind, loaded, results, self._intake, mine=mine)
             self._feeds.append(feed)
             feed.start()
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from monitor import registry
 from monitor.app.intake import Intake
+from monitor.app.jobs import Results
 from monitor.config import Loaded, Model
-from monitor.metrics import Metrics
+from monitor.records import CheckResult, Finding, Verdict, Window
 from monitor.source import SourceError
-from monitor.store import Store, StoreError
+from monitor.source._pulled import check_of
+from monitor.store import StoreError
 from monitor.store.pending import PositionMoved, feed_position, save_position
 from monitor.wire import Kind, Only, decode
 
@@ -24,17 +26,7 @@ log = logging.getLogger(__name__)
 POLL_RECORDS = 5000
 POLL_SECONDS = 1.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0  # after an error, each time twice as long
-
-
-def feeds_of(loaded: Loaded) -> list[tuple[str, Model, Kind]]:
-    """What of a configuration is pulled: app, model, and what of it."""
-    found: list[tuple[str, Model, Kind]] = []
-    for app, model in loaded.config.models():
-        sides: tuple[tuple[Kind, Any], ...] = (("predictions", model.predictions), ("labels", model.labels))
-        for kind, spec in sides:
-            if spec is not None and hasattr(registry.load("source", spec.type), "open_feed"):
-                found.append((app.name, model, kind))
-    return found
+TOLD_SECONDS = 60.0  # what is as it was is told again so often
 
 
 class Following:
@@ -46,16 +38,16 @@ class Following:
         model: Model,
         kind: Kind,
         loaded: Loaded,
-        store: Store,
+        results: Results,
         intake: Intake,
-        metrics: Metrics,
         *,
         mine: Callable[[], AbstractContextManager[bool]],
     ) -> None:
         self.app, self.model, self.kind = app, model, kind
         self._spec: Any = model.predictions if kind == "predictions" else model.labels
-        self._directory, self._store, self._intake, self._metrics = loaded.directory, store, intake, metrics
-        self._mine = mine
+        self._directory, self._intake, self._mine = loaded.directory, intake, mine
+        self._results, self._store, self._metrics = results, results.store, results.metrics
+        self._told: tuple[Verdict | None, float] = None, 0.0
         self._labels = {"app": app, "model": model.name, "kind": kind}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"feed-{app}-{model.name}-{kind}", daemon=True)
@@ -87,6 +79,7 @@ class Following:
                     self._stopping.wait(POLL_SECONDS)
                     continue
                 self._metrics.set("anchorwatch_ingest_feed_up", 1, **self._labels)
+                self._tell(Verdict.OK, "it was read")
                 wait = FIRST_WAIT_SECONDS
                 if not more and feed.every_seconds:
                     self._stopping.wait(feed.every_seconds)
@@ -113,6 +106,18 @@ class Following:
         log.error("feed not read", extra={**self._labels, "reason": reason})
         self._metrics.set("anchorwatch_ingest_feed_up", 0, **self._labels)
         self._metrics.add("anchorwatch_ingest_feed_failures_total", **self._labels)
+        self._tell(Verdict.ERROR, reason)
+
+    def _tell(self, verdict: Verdict, reason: str) -> None:
+        """The result of a check of its own, so that a feed that stays broken alerts; now and then while nothing changes."""
+        before, told = self._told
+        if verdict is before and 0 <= time.monotonic() - told < TOLD_SECONDS:
+            return
+        self._told = verdict, time.monotonic()
+        check, now = check_of(self.kind), self._results.now()
+        window = Window(now - TOLD_SECONDS, now)
+        finding = Finding(self.app, check, check, verdict, reason, window, model=self.model.name)
+        self._results.take(CheckResult(self.app, self.model.name, check, verdict, reason, window, 0, (finding,)), 0.0)
 
     def _step(self, feed: Any) -> bool:
         """Poll once and store what came; whether more waits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -31,8 +32,9 @@ from monitor.child import ChildFailed, in_child
 from monitor.config import Loaded, Model, StorePlace
 from monitor.consequences.exposition import expose_judgement
 from monitor.profile import Reference
-from monitor.records import CheckResult, Finding, NoData, Verdict, Window
+from monitor.records import CheckResult, Finding, NoData, Sample, Verdict, Window
 from monitor.source import SourceError
+from monitor.source._left_out import Reason
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference, reference_key, span_of
 from monitor.source.ingest import IngestSource
@@ -43,6 +45,7 @@ from monitor.windows import every_seconds, looked_at, newest_due
 
 log = logging.getLogger(__name__)
 
+LEFT_OUT = "anchorwatch_source_files_left_out"
 MANY_LABELS = 50_000  # labelled rows from which on they are not held beside the app
 
 
@@ -77,11 +80,12 @@ class Look:
 
 def judge_files(
     app: str, model: Model, directory: Path, place: StorePlace, look: Look
-) -> tuple[list[CheckResult], list[Reference]]:
+) -> tuple[list[CheckResult], list[Reference], Counter[str]]:
     """Judge a model whose predictions are files; runs in a child process.
 
     Returns:
-        The results, and the references that the store does not keep yet: reading one costs more than judging a window.
+        The results, the references that the store does not keep yet (reading one costs more than judging a window), and how
+        many files were left out, by reason.
     """
     source = open_events(app, model, directory, place)
     read: dict[str, Reference] = {}
@@ -101,7 +105,9 @@ def judge_files(
             return kept
 
         references = References(look_up, directory=directory)
-        return look.judge(app, model, source, references, look.checks), list(read.values())
+        judged = look.judge(app, model, source, references, look.checks)
+        left_out = getattr(source, "left_out", {})  # of files alone
+        return judged, list(read.values()), Counter(each.reason.value for each in left_out.values())
 
 
 def prepare_in_child(
@@ -251,9 +257,12 @@ class ModelJudgement:
         return [check for check in look.checks if is_heavy(check) or (many and check in waiting)]
 
     def _judge_files(self, look: Look) -> list[CheckResult]:
-        judged, read = in_child(judge_files, self.app, self.model, self.directory, self.place, look)
+        judged, read, left_out = in_child(judge_files, self.app, self.model, self.directory, self.place, look)
         for reference in read:
             self._keep(reference)
+        about = {"app": self.app, "model": self.model.name}
+        samples = [Sample(LEFT_OUT, {**about, "reason": reason.value}, left_out[reason]) for reason in Reason]
+        self.results.show(lambda: self.results.metrics.swap([LEFT_OUT], samples, **about))
         return judged
 
     def _keep(self, reference: Reference) -> None:

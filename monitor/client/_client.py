@@ -125,10 +125,12 @@ class Client:
 
     def flush(self, timeout_seconds: float = 10.0) -> bool:
         """Send what is queued at once, and wait for it; whether all of it was settled (sent or dropped) in time."""
+        self._start_if_waiting()
         return self._backlog.flush(timeout_seconds)
 
     def close(self, timeout_seconds: float | None = None) -> bool:
         """Flush, for `limits.exit_seconds` if not said otherwise, and stop; what is left is dropped. Whether none was."""
+        self._start_if_waiting()
         backlog, thread = self._backlog, self._thread
         backlog.close()
         patience = self.limits.exit_seconds if timeout_seconds is None else timeout_seconds
@@ -188,12 +190,17 @@ class Client:
         wire = {name: value for name, value in record.items() if value is not None}
         return encoded(wire, self.limits.record_bytes)
 
-    def _start(self) -> None:
-        """Start the thread, unless somebody else is about to, or the system has none to give."""
+    def _start_if_waiting(self) -> None:
+        """Have a thread for what waits, if the system had none before."""
+        if self._thread is None and self._backlog.stats().waiting:
+            self._start(at_once=True)
+
+    def _start(self, *, at_once: bool = False) -> None:
+        """Start the thread, unless somebody else is about to, or the system has none to give (or had none just before)."""
         if self._target is None or not self._starting.acquire(blocking=False):
             return
         try:
-            if self._thread is None and time.monotonic() >= self._start_after:
+            if self._thread is None and (at_once or time.monotonic() >= self._start_after):
                 self._start_after = time.monotonic() + START_AGAIN_SECONDS
                 sender = Sender(self._backlog, self._target, self.limits)
                 thread = threading.Thread(target=sender.run, name="anchorwatch-client", daemon=True)

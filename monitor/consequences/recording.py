@@ -13,6 +13,7 @@ from monitor.config import App, Loaded
 from monitor.consequences.retraining import CountLabels, Retrainings, Told
 from monitor.notify import _routing, _wire
 from monitor.records import Alert, AlertState, Change, ChangeReason, CheckResult, Rule, fingerprint
+from monitor.source._pulled import check_of, pulled
 from monitor.store import events, history, watch
 
 
@@ -71,6 +72,7 @@ class Recorder:
             found |= {(app.name, None, f"probe:{probe.name}") for probe in app.probes}
             found |= {(app.name, None, name) for name in ("scrape", "process") if getattr(app, name) is not None}
             found |= {(app.name, model.name, check) for model in app.models for check in model.checks}
+        found |= {(app, model.name, check_of(kind)) for app, model, kind in pulled(self.loaded.config)}
         return found
 
     def record(self, connection: Connection, result: CheckResult) -> Effects:

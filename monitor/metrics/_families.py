@@ -104,6 +104,13 @@ CORE: tuple[Family, ...] = (
     counter(
         "ingest_feed_lost_total", "Records that were gone before they could be pulled, as far as it is told.", *FEED
     ),
+    gauge(
+        "source_files_left_out",
+        "Files that the last look did not read, or not all of, by reason; half-written ones may be young.",
+        "app",
+        "model",
+        "reason",
+    ),
     gauge("store_queue_length", "Writes waiting for the store."),
     gauge("store_size_bytes", "Size of the store's files."),
     counter("store_errors_total", "Writes the store could not do."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -132,12 +133,21 @@ def _guarded(watch: Watch, role: str, endpoint: Endpoint, kind: str = "") -> End
 def _metrics(watch: Watch) -> Endpoint:
     async def metrics(request: Request) -> Response:
         watch.metrics.set("anchorwatch_store_queue_length", watch.store.queue_length)
-        compressed = "gzip" in request.headers.get("accept-encoding", "")
+        compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
         page, kind = await asyncio.to_thread(watch.metrics.render, request.headers.get("accept"), compressed=compressed)
         headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         return Response(page, headers=headers | ({"Content-Encoding": "gzip"} if compressed else {}))
 
     return metrics
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether a header names gzip, or whatever it does not name, without ruling it out (RFC 9110, 12.5.3)."""
+    found = {}
+    for each in accepted.lower().split(","):
+        name, *parameters = (part.strip() for part in each.split(";"))
+        found[name] = not any(re.fullmatch(r"q=0(\.0{0,3})?", part) for part in parameters)
+    return found.get("gzip", found.get("*", False))
 
 
 def _openapi(watch: Watch) -> Endpoint:

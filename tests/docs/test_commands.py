@@ -85,11 +85,13 @@ def test_the_command_does_what_the_page_says(
         assert watch.process is not None
         assert watch.process.poll() is None, "the daemon runs on the README's configuration"
         return
+    # Of a user's shell, not of ours, whose constraints are in another folder.
+    environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
     here = command.replace("http://127.0.0.1:9877", watch.url).replace("/etc/", f"{folder}/etc/")
     ended = subprocess.run(
         ["bash", "-ec", here],
         cwd=folder,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder)},
+        env={**environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

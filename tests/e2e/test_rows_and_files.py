@@ -82,6 +82,26 @@ def test_the_daemon_says_of_files_what_the_command_says_and_keeps_their_referenc
 
 
 @pytest.mark.slow
+def test_files_that_cannot_be_read_are_counted_and_told_of_in_the_log(tmp_path: Path) -> None:
+    written(tmp_path)
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    pq.write_table(table(500, START + 23 * HOUR, HOUR), folder / "good.parquet")
+    (folder / "bad.parquet").write_bytes(b"PAR1 and nothing that is Parquet PAR1")
+    filed = model(predictions={"type": "files", "path": "predictions"}, checks={"drift": {}})
+    config = write_config(tmp_path, apps=[{"name": "a", "models": [filed]}])
+    with daemon(config, "--clock-start", AT) as watch:
+        left_out = {"app": "a", "model": "m"}
+        eventually(lambda: watch.samples("anchorwatch_source_files_left_out", **left_out), "a look at the files", 60)
+        counted = {labels["reason"]: n for labels, n in watch.samples("anchorwatch_source_files_left_out", **left_out)}
+        assert counted["unreadable"] == 1
+        assert sum(counted.values()) == 1
+        lines = [json.loads(line) for line in watch.said().splitlines()]
+    (told,) = [line for line in lines if "did not read all of" in line["event"]]
+    assert (told["level"], told["left_out"], told["first"]) == ("warning", 1, "bad.parquet")
+
+
+@pytest.mark.slow
 def test_vectors_are_pushed_and_judged_beside_what_has_bins(tmp_path: Path) -> None:
     written(tmp_path)
     config = write_config(tmp_path, apps=[{"name": "a", "models": [model()]}])

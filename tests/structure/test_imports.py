@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -53,6 +54,22 @@ def test_every_library_the_code_imports_is_declared() -> None:
     undeclared = {top for top in tops if not {_distribution(name) for name in owners.get(top, [])} & declared}
     assert "numpy" in tops
     assert undeclared == set()
+
+
+def test_what_is_loaded_when_asked_for_is_in_the_extra_that_is_named() -> None:
+    """The message that a package is missing says what to install, and that brings it."""
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {name: {_distribution(line) for line in held} for name, held in project["optional-dependencies"].items()}
+    always = {_distribution(line) for line in project["dependencies"]}
+    named = set()
+    for path in modules(ROOT).values():
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "optional":
+                said = [each.value if isinstance(each, ast.Constant) else None for each in call.args]
+                if said[1] is not None and said[2] is not None:
+                    named.add((said[1], said[2]))
+    assert ("redis", "redis") in named
+    assert [(package, extra) for package, extra in named if package not in always | extras.get(extra, set())] == []
 
 
 def _distribution(requirement: str) -> str:

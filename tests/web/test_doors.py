@@ -94,6 +94,17 @@ def test_beyond_loopback_reading_needs_a_token_and_the_probes_none(beyond: Daemo
         assert ask("POST", "/v1/predictions", json=[], headers=bearer("read-token")).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [("gzip, br", True), ("*", True), ("br, GZIP;q=0.5", True), ("", False), ("br", False), ("gzip;q=0", False), ("*, gzip; q=0.0", False)],
+)  # fmt: skip
+def test_the_page_is_packed_for_those_who_take_it_so(beyond: Daemon, accepted: str, packed: bool):
+    with served(create_metrics_app(beyond)) as ask:
+        answer = ask("GET", "/metrics", headers={"Accept-Encoding": accepted})
+    assert (answer.headers.get("content-encoding") == "gzip") is packed
+    assert answer.headers["vary"] == "Accept, Accept-Encoding"
+
+
 def test_the_address_for_metrics_asks_for_no_token_and_has_nothing_else(beyond: Daemon):
     with served(create_metrics_app(beyond)) as ask:
         assert ask("GET", "/metrics").status_code == 200
