@@ -61,6 +61,7 @@ MEANINGS = {
     "`postgresql+psycopg://user:password@host/name`; see [store.md](store.md)",
     "Store.retention": "how long raw rows are kept, counted from their receipt",
     "Store.profiles": "how long profiles are kept after the last row was added to them",
+    "Store.sample": "the share of raw rows that is kept once they have been judged and their labels have matured",
     "Store.max_size": "beyond it the oldest raw rows go first, and are counted",
     "Store.ephemeral": "whether an empty store is meant: then it is no reason to refuse a retraining",
     "Auth.tokens": "the tokens that are accepted",

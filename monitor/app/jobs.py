@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 HALF_KEPT = 86400.0  # seconds that a request waits for its response
 EVICTED_ROWS, EVICTIONS = 5000, 200  # in a step, and steps in a round
+THINNED_ROWS = 2000  # in a step
 STEP_ROWS = 500  # retention deletes in small steps, so that nobody waits long for the writer
 
 
@@ -180,6 +181,19 @@ class Housekeeping:
         if number is not None:
             step = partial(events.expire_events, number=number, now=now, keep=kept, limit=STEP_ROWS)
             self._expire("events", step)
+            self._thin(app, model.name, number, now - needed)
+
+    def _thin(self, app: str, model: str, number: int, before: float) -> None:
+        """Of rows that have been judged, only a sample stays, where the configuration says so."""
+        share = self.loaded.config.store.sample
+        if share >= 1.0:
+            return
+        step = partial(events.thin, number=number, share=share, received_before=before, limit=THINNED_ROWS)
+        total, looked = 0, THINNED_ROWS
+        while looked == THINNED_ROWS:
+            looked, gone = self.results.store.write(step)
+            total += gone
+        self.results.metrics.add("anchorwatch_store_rows_sampled_out_total", total, app=app, model=model)
 
     def _evict(self) -> None:
         """The oldest raw rows go where the store is larger than it may be; of all models, those received first."""

@@ -56,12 +56,17 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 class Store(Options):
-    """Where everything is kept, and for how long (`retention` and `profiles` count from receipt)."""
+    """Where everything is kept, and for how long (`retention` and `profiles` count from receipt).
+
+    With `sample` below 1, only so large a share of the raw rows stays once a model's windows have been judged and its labels
+    have matured; profiles stay whole.
+    """
 
     url: Secret | None = None
     retention: Duration = 30 * DAY
     profiles: Duration = 400 * DAY
     max_size: Size = 2 * 10**9
+    sample: Annotated[float, Field(gt=0, le=1)] = 1.0
     ephemeral: bool = False
 
 

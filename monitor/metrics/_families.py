@@ -117,6 +117,7 @@ CORE: tuple[Family, ...] = (
     counter(
         "store_rows_evicted_total", "Raw rows deleted before their time, because of store.max_size.", "app", "model"
     ),
+    counter("store_rows_sampled_out_total", "Raw rows deleted because of store.sample.", "app", "model"),
     counter("store_rows_expired_total", "Raw rows deleted because they were past their retention.", "table"),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import repeat, takewhile
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
@@ -312,6 +312,31 @@ def expire_events(connection: Connection, *, number: int, now: float, keep: floa
     return _drop(connection, number, old, limit)
 
 
+def thin(connection: Connection, *, number: int, share: float, received_before: float, limit: int) -> tuple[int, int]:
+    """Leave only a sample of a model's next events that are old enough; how many were looked at, and how many went.
+
+    Which ones stay, their ids say. None goes that is not in its profile, or whose id is not known without it.
+    """
+    layout = layout_of(connection, number)
+    events, mine = layout.events, models.c.id == number
+    done = connection.execute(select(models.c.thinned_seq).where(mine)).scalar_one()
+    known = ids.last_in_segments(connection, number)
+    cursor = select(cursors.c.version, func.min(cursors.c.seq)).where(cursors.c.model_id == number)
+    fed = dict(tuple(row) for row in connection.execute(cursor.group_by(cursors.c.version)))
+    query = select(events.c.seq, events.c.event_id, events.c.version, events.c.received)
+    query = query.where(events.c.seq > done, events.c.seq <= known).order_by(events.c.seq).limit(limit)
+    rows = connection.execute(query).all()
+    # In order of arrival, and so the first that has to stay whole ends it.
+    ready = list(takewhile(lambda row: row.received < received_before and row.seq <= fed.get(row.version, 0), rows))
+    if not ready:
+        return 0, 0
+    stays = ids.in_sample(ids.hashes_of([row.event_id for row in ready]), share).tolist()
+    gone = [row.seq for row, kept_on in zip(ready, stays, strict=True) if not kept_on]
+    _delete(connection, layout, gone)
+    connection.execute(update(models).where(mine).values(thinned_seq=ready[-1].seq))
+    return len(ready), len(gone)
+
+
 def drop_oldest(connection: Connection, *, number: int, limit: int) -> int:
     """Drop a model's first predictions, whatever their age; how many went.
 
@@ -334,14 +359,18 @@ def drop_oldest(connection: Connection, *, number: int, limit: int) -> int:
 
 def _drop(connection: Connection, number: int, which: Any, limit: int) -> int:
     layout = layout_of(connection, number)
-    events, labels = layout.events, layout.labels
+    events = layout.events
     query = select(events.c.seq).order_by(events.c.received, events.c.seq).limit(limit)
     gone = list(connection.execute(query if which is None else query.where(which)).scalars())
-    for at in range(0, len(gone), ASKED):
-        some = gone[at : at + ASKED]
-        connection.execute(delete(labels).where(labels.c.event_seq.in_(some)))
-        connection.execute(delete(events).where(events.c.seq.in_(some)))
+    _delete(connection, layout, gone)
     if gone:
         oldest = connection.execute(select(func.min(events.c.seq))).scalar_one()
         ids.drop_segments(connection, number, max(gone) + 1 if oldest is None else oldest)
     return len(gone)
+
+
+def _delete(connection: Connection, layout: Layout, seqs: Sequence[int]) -> None:
+    for at in range(0, len(seqs), ASKED):
+        some = seqs[at : at + ASKED]
+        connection.execute(delete(layout.labels).where(layout.labels.c.event_seq.in_(some)))
+        connection.execute(delete(layout.events).where(layout.events.c.seq.in_(some)))

@@ -30,6 +30,7 @@ BITS = 1 << 20  # of a filter: 16 for each id
 PROBES = 8  # with them, a stranger passes a filter once in 1,700 times
 ASKED = 500  # ids in one statement
 MOST = 2**63 - 1
+THINNED = 0  # in the place of a number: the event was taken in, and is no longer there
 
 Words = NDArray[np.uint64]
 
@@ -55,6 +56,14 @@ def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: NDArray[np.uint64] = words ^ (words >> np.uint64(31))
     return mixed
+
+
+def in_sample(hashes: IntArray, share: float) -> NDArray[np.bool_]:
+    """Which ids are among so large a share of all, shape (n,): the same whenever and wherever it is asked."""
+    # Not the hash itself, by which ids are kept.
+    mixed = _mixed(hashes.view(np.uint64)).astype(np.float64) / 2.0**64
+    found: NDArray[np.bool_] = mixed < share
+    return found
 
 
 def probes_of(hashes: IntArray) -> IntArray:
@@ -124,6 +133,7 @@ class _Known:
         self.connection, self.layout = connection, layout
         self.filters = self._filters()
         self.newest = self._newest(last)
+        self._thinned_seq: int | None = None
 
     def _filters(self) -> Filters:
         mine = segments.c.model_id == self.layout.number
@@ -148,8 +158,7 @@ class _Known:
         remembered = kept(self.connection, "newest")
         found: _Newest | None = remembered.get(number)
         if found is None:
-            mine = select(func.max(segments.c.last_seq)).where(segments.c.model_id == number)
-            found = remembered[number] = _Newest(self.connection.execute(mine).scalar() or 0)
+            found = remembered[number] = _Newest(last_in_segments(self.connection, number))
         if found.upto < last:
             query = select(events.c.seq, events.c.event_id).where(events.c.seq > found.upto)
             rows = self.connection.execute(query.order_by(events.c.seq)).all()
@@ -159,8 +168,15 @@ class _Known:
             found.upto = last
         return found
 
+    def _was_thinned(self, seq: int) -> bool:
+        """Whether the event that had this number may have gone because it was in no sample."""
+        if self._thinned_seq is None:
+            mine = select(models.c.thinned_seq).where(models.c.id == self.layout.number)
+            self._thinned_seq = int(self.connection.execute(mine).scalar_one())
+        return seq <= self._thinned_seq
+
     def find(self, ids: Sequence[str], hashes: Sequence[int]) -> dict[str, int]:
-        """The numbers of those ids whose events are there."""
+        """The numbers of those ids whose events are there, or `THINNED`."""
         found: dict[str, int] = {}
         candidates = self.filters.candidates(ids, np.array(hashes, np.int64))
         held = self.newest.held
@@ -188,7 +204,7 @@ class _Known:
         return found
 
     def _compared(self, asked: dict[str, int], look: Callable[[list[int]], dict[int, int]]) -> dict[str, int]:
-        """Those of some ids whose place, or one that follows it, holds their event."""
+        """Those of some ids whose place, or one that follows it, holds their event, or held it before it was thinned out."""
         events, found = self.layout.events, dict[str, int]()
         while asked:
             held = look(list(asked.values()))
@@ -198,6 +214,9 @@ class _Known:
             for each, at in asked.items():
                 if at in held and there.get(held[at]) == each:
                     found[each] = held[at]
+                elif at in held and held[at] not in there and self._was_thinned(held[at]):
+                    # All that is left of it is its hash: that another id has it is 1 in 2⁶⁴ for each id that is kept.
+                    found[each] = THINNED
                 elif at in held:
                     # Another id of the same hash, or an event that has gone: it would have gone to the next place.
                     others[each] = _following(at)
@@ -209,7 +228,8 @@ def find(connection: Connection, layout: Layout, ids: Sequence[str]) -> dict[str
     """The sequence numbers of those ids whose events are there."""
     if not ids:
         return {}
-    return _Known(connection, layout, last_seq(connection, layout.number)).find(ids, hashes_of(ids).tolist())
+    found = _Known(connection, layout, last_seq(connection, layout.number)).find(ids, hashes_of(ids).tolist())
+    return {each: seq for each, seq in found.items() if seq != THINNED}
 
 
 def last_seq(connection: Connection, model: int) -> int:
@@ -282,6 +302,12 @@ def _following(place: int) -> int:
 def _some(connection: Connection, query: Any, column: Any, values: Sequence[int]) -> Iterator[Any]:
     for at in range(0, len(values), ASKED):
         yield from connection.execute(query.where(column.in_(values[at : at + ASKED])))
+
+
+def last_in_segments(connection: Connection, model: int) -> int:
+    """The number of the last event whose id needs no event to be known: 0 where there is none."""
+    query = select(func.max(segments.c.last_seq)).where(segments.c.model_id == model)
+    return connection.execute(query).scalar() or 0
 
 
 def drop_segments(connection: Connection, model: int, oldest: int) -> None:

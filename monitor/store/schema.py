@@ -37,6 +37,8 @@ models = Table(
     Column("name", String, nullable=False),
     # The number given to its last event: none is ever given twice, also when all events have gone.
     Column("last_seq", BigInteger, nullable=False, server_default="0"),
+    # Up to here, only a sample of its events is left (`monitor.store.events.thin`).
+    Column("thinned_seq", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("app", "name"),
 )
 
@@ -286,8 +288,9 @@ def _typed_rows(connection: Connection) -> None:
     """Events and labels move from JSON in two tables to typed columns in tables of each model's own."""
     from monitor.store.moving import move_rejected, move_rows
 
-    if "last_seq" not in {column["name"] for column in inspect(connection).get_columns("models")}:
-        connection.exec_driver_sql("ALTER TABLE models ADD COLUMN last_seq BIGINT NOT NULL DEFAULT 0")
+    there = {column["name"] for column in inspect(connection).get_columns("models")}
+    for name in {"last_seq", "thinned_seq"} - there:
+        connection.exec_driver_sql(f"ALTER TABLE models ADD COLUMN {name} BIGINT NOT NULL DEFAULT 0")
     _missing_tables(connection)
     if inspect(connection).has_table("events"):
         move_rows(connection)

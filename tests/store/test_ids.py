@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
-from monitor.store import Store, events, ids, reading, schema
+from monitor.store import Store, checking, events, ids, reading, schema
 from tests.store.rows import NOW, event, label, opened
 
 IDS = some.lists(some.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text), min_size=1, max_size=20)
@@ -161,3 +161,64 @@ def test_what_was_rolled_back_is_not_remembered(store: Store) -> None:
     with store.read() as connection:
         found = [row["features"] for row, _ in reading.wire_events(connection, 1)]
     assert found == [{}, {"third": "x"}]
+
+
+def whole_profile(store: Store, upto: int) -> None:
+    """As if the rows up to a number were in their profiles."""
+    row = {"model_id": 1, "version": "1", "series": "s", "seq": upto}
+    store.write(lambda c: c.execute(insert(schema.cursors), [row]))
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_of_old_events_a_sample_stays_and_all_of_them_stay_known(store: Store) -> None:
+    names = [f"event {place}" for place in range(500)]
+    for at in range(0, 500, 50):
+        add(store, names[at : at + 50])
+    whole_profile(store, 400)
+    labels = [label(name, 1.0) for name in names[:300]]
+    store.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=NOW))
+    looked, gone = [], 0
+    for _ in range(10):
+        seen, went = store.write(lambda c: events.thin(c, number=1, share=0.3, received_before=NOW + 1, limit=150))
+        looked.append(seen)
+        gone += went
+    # What is in no profile yet stays whole, and nothing is looked at twice.
+    assert looked == [150, 150, 100, 0, 0, 0, 0, 0, 0, 0]
+    left = kept(store)
+    expected = ids.in_sample(ids.hashes_of(names), 0.3).tolist()
+    assert left == [name for place, name in enumerate(names) if place >= 400 or expected[place]]
+    assert 80 < len(left) - 100 < 160
+    assert gone == 500 - len(left)
+    # None of them may come again, and none of their labels finds an event that is not there.
+    again = add(store, names)
+    assert (again.new, again.duplicates) == (0, 500)
+    late = [label(name, 2.0) for name in names[300:400]]
+    store.write(lambda c: events.add_labels(c, "shop", "demand", late, received=NOW))
+    with store.read() as connection:
+        labelled = {row["event_id"]: told["label"] for row, told in reading.wire_events(connection, 1) if told}
+        unmatched = events.count_unmatched(connection, 1)
+        assert list(checking.complaints(connection, quick=True)) == []
+    gone_late = sum(not expected[place] for place in range(300, 400))
+    assert (len(labelled), unmatched) == (sum(name in left for name in names[:400]), gone_late)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_nothing_is_thinned_out_that_is_too_young_or_whose_id_only_it_knows(store: Store) -> None:
+    add(store, [f"event {place}" for place in range(60)])
+    add(store, [f"late {place}" for place in range(40)], received=NOW + 10)  # in no segment yet
+    whole_profile(store, 100)
+
+    def thin(before: float) -> tuple[int, int]:
+        return store.write(lambda c: events.thin(c, number=1, share=0.5, received_before=before, limit=1000))
+
+    assert thin(NOW) == (0, 0)
+    assert thin(NOW + 1)[0] == 60
+    assert thin(NOW + 100) == (0, 0)
+
+
+@given(some.floats(0.01, 1.0))
+def test_a_sample_is_as_large_as_was_asked_for(share: float) -> None:
+    names = ids.hashes_of([f"event {place}" for place in range(5000)])
+    taken = ids.in_sample(names, share)
+    assert abs(taken.mean() - share) < 0.04
+    assert (ids.in_sample(names, min(1.0, share * 1.5)) >= taken).all()  # a larger one holds it
