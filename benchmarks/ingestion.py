@@ -224,6 +224,18 @@ def soak(minutes: float, rate: float) -> dict[str, Any]:
         return {"minutes": memory, "metrics_p99_seconds": scrapes.p99_seconds(), "most_bytes": max(scrapes.memory)}
 
 
+def soak_table(ran: dict[str, Any], rate: float) -> str:
+    """Memory by minute, in words before it what was taken in meanwhile."""
+    minutes = ran["minutes"]
+    events, others = sum(row["events"] for row in minutes), sum(sum(row["others"].values()) for row in minutes)
+    megabytes = [f"{row['rss_bytes'] / 1e6:.0f}" for row in minutes]
+    return f"""\
+{events:,} predictions of 20 features, durable, in {len(minutes)} minutes of load ({rate:,.0f} events a second were asked for,
+{events / len(minutes) / 60:,.0f} came), with breaks in between in which the client made the next ones. Requests that were answered
+otherwise than 202: {others}. `/metrics`, four times a second: p99 {ran["metrics_p99_seconds"] * 1e3:.0f} ms.
+Resident memory at the end of each minute: {", ".join(megabytes)} MB; the most of all: {ran["most_bytes"] / 1e6:.0f} MB."""
+
+
 HEADER = ("what", "events a second", "of the bare floor", "times the ORM", "answered, p99", "`/metrics`, p99", "memory")
 
 
@@ -249,7 +261,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print it, and write no results")
     options = parser.parse_args()
     if options.soak:
-        print(json.dumps(soak(options.soak, options.rate), indent=1))
+        ran = soak(options.soak, options.rate)
+        if not options.json:
+            _results.write("ingestion_soak", "Ingestion for a while", soak_table(ran, options.rate), ran)
+        print(soak_table(ran, options.rate))
         return
     found = measured(options.seconds)
     if options.json:
