@@ -18,9 +18,9 @@ TEXTS = 5  # of them
 TIME = 1234567890.125  # in its place comes each body's own
 
 
-def bodies(batch: int, count: int) -> list[bytes]:
+def bodies(batch: int, count: int, *, seed: int = 1) -> list[bytes]:
     """So many bodies of `batch` predictions each, every id a UUID of its own; their times go through the last minute."""
-    draw = random.Random(1)
+    draw = random.Random(seed)
     encode = msgspec.json.Encoder().encode
     marker = b'"event_id":"'
     began = time.time() - 60

@@ -229,11 +229,12 @@ def soak_table(ran: dict[str, Any], rate: float) -> str:
     minutes = ran["minutes"]
     events, others = sum(row["events"] for row in minutes), sum(sum(row["others"].values()) for row in minutes)
     megabytes = [f"{row['rss_bytes'] / 1e6:.0f}" for row in minutes]
+    scrape, most = ran["metrics_p99_seconds"] * 1e3, ran["most_bytes"] / 1e6
     return f"""\
 {events:,} predictions of 20 features, durable, in {len(minutes)} minutes of load ({rate:,.0f} events a second were asked for,
-{events / len(minutes) / 60:,.0f} came), with breaks in between in which the client made the next ones. Requests that were answered
-otherwise than 202: {others}. `/metrics`, four times a second: p99 {ran["metrics_p99_seconds"] * 1e3:.0f} ms.
-Resident memory at the end of each minute: {", ".join(megabytes)} MB; the most of all: {ran["most_bytes"] / 1e6:.0f} MB."""
+{events / len(minutes) / 60:,.0f} came), with breaks in between in which the client made the next ones.
+Requests that were answered otherwise than 202: {others}. `/metrics`, four times a second: p99 {scrape:.0f} ms.
+Resident memory at the end of each minute: {", ".join(megabytes)} MB; the most of all: {most:.0f} MB."""
 
 
 HEADER = ("what", "events a second", "of the bare floor", "times the ORM", "answered, p99", "`/metrics`, p99", "memory")
