@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 3.0  # real time
 READ_SECONDS = 5.0  # real time
 AT_ONCE_SECONDS = 0.5  # real time: a sixth of a core; what is left is for the next run, or for a look,
-AT_MOST_SECONDS = 1.5  # and as long as something is left, each run may take longer than the last, up to half of a core
-LONGER = 1.1
+AT_MOST_SECONDS = 1.0  # and as long as something is left, each run may take longer than the last, up to a third of one
+LONGER = 1.05
 
 
 class ProfileUpdates:
