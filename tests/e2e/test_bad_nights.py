@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import socket
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +27,7 @@ from tests.e2e.daemon import (
     free_port,
     labels_of,
     predictions,
+    small_disk,
     write_config,
     write_reference,
 )
@@ -423,24 +421,8 @@ def test_a_web_page_can_write_nothing(watch: Daemon):
 # --- disks ------------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def small_disk(path: Path, megabytes: int = 3) -> Iterator[None]:
-    """A file system of so many megabytes; needs root."""
-    path.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path)]
-    mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"NOT TESTED: a full disk; a small one cannot be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
 @pytest.mark.slow
 def test_a_full_disk_is_503_and_is_seen_and_forgets_nothing_and_heals_by_itself(tmp_path: Path):
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("NOT TESTED: a full disk; that needs root and mount")
     folder = tmp_path / "small"
     with small_disk(folder):
         ballast = folder / "ballast"
