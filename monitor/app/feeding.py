@@ -117,7 +117,11 @@ class Following:
         check, now = check_of(self.kind), self._results.now()
         window = Window(now - TOLD_SECONDS, now)
         finding = Finding(self.app, check, check, verdict, reason, window, model=self.model.name)
-        self._results.take(CheckResult(self.app, self.model.name, check, verdict, reason, window, 0, (finding,)), 0.0)
+        result = CheckResult(self.app, self.model.name, check, verdict, reason, window, 0, (finding,))
+        try:
+            self._results.take(result, 0.0)
+        except Exception:
+            log.exception("state of a feed not told", extra=self._labels)  # which must not end the feed
 
     def _step(self, feed: Any) -> bool:
         """Poll once and store what came; whether more waits."""

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,17 +21,18 @@ from monitor.config import Config
 from monitor.consequences.recording import Effects, Recorder
 from monitor.metrics import Metrics
 from monitor.store import Store, StoreError, StoreFull, events
-from monitor.store.dialect import forget
-from monitor.store.events import NewRows, Taken
-from monitor.store.layout import Layout, layout_of
+from monitor.store.dialect import forget, is_of_the_rows
+from monitor.store.events import NewEvent, NewRows, Taken
+from monitor.store.layout import PREDICTION, PROBABILITY, Layout, Of, layout_of
 from monitor.store.quarantine import records_aside, set_aside, take_out
-from monitor.wire import Batch, Expected, Kind, Subject, decode, read_body
+from monitor.wire import Batch, Expected, Kind, Subject, decode, read_body, read_typed
 from monitor.wire.calls import Services, read_calls
 from monitor.wire.typed import TypedDecoder, Unfit, first_model
 
 WAITING_RECORDS = 100_000  # beyond them, whoever brings more is asked to come again
 PATIENCE_SECONDS = 0.002
 AGAIN = 1000  # records set aside that are sent again at once
+HALVINGS = 64  # so often a batch is halved to find records that the database refuses; then what is left goes with them
 TOGETHER = 20_000  # records that are stored in one go
 
 
@@ -68,6 +70,10 @@ class _Go:
         """It was undone."""
         self.taken, self.layouts, self.effects = [], {}, Effects()
 
+    def refusals(self) -> list[tuple[Subject, NewEvent, str]]:
+        """The records that the store has no room for, and why."""
+        return [(subject, *each) for _, subject, taken in self.taken for each in taken.refused]
+
     def add(self, other: _Go) -> None:
         """What became of another one is part of this."""
         self.taken += other.taken
@@ -100,7 +106,8 @@ class Intake:
         self._services = Services(config)
         self._owners = {"predictions": Expected(config, "predictions"), "labels": Expected(config, "labels")}
         self._decoders = {}
-        with self._store.read() as connection:
+        # Without the store, decoders are made as records come.
+        with suppress(StoreError), self._store.read() as connection:
             for name, apps in self._owners["predictions"].apps.items():
                 number = events.find_model(connection, apps[0], name) if len(apps) == 1 else None
                 if number is not None:
@@ -123,9 +130,18 @@ class Intake:
         Raises:
             BadBody: it is of no use as a whole.
         """
+        batch = self.read_typed(body, form, kind)
+        return read_body(body, form, kind, self._owners[kind], model) if batch is None else batch
+
+    def read_typed(self, body: bytes, form: str, kind: Kind) -> Batch | None:
+        """As `read`, where all records are of a model whose columns are known, and have no others; None otherwise.
+
+        Raises:
+            BadBody: there are too many values in it.
+        """
         name = first_model(body) if kind == "predictions" else None
         typed = self._decoders.get(name) if name else None
-        return read_body(body, form, kind, self._owners[kind], typed, model)
+        return None if typed is None else read_typed(body, form, typed)
 
     def read_calls(self, headers: Mapping[str, str], body: bytes) -> Batch:
         """The calls of inference services that a request's CloudEvents tell of.
@@ -222,9 +238,10 @@ class Intake:
         try:
             with connection.begin_nested():
                 _store(connection, go.some, go, self._recorder, now)
-        except SQLAlchemyError:
-            raise  # the disk's fault is everybody's
-        except Exception:  # noqa: BLE001 - whose fault it is, is found by storing them one by one
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError) and not is_of_the_rows(error):
+                raise  # the disk's fault is everybody's
+            # Whose fault it is, is found by storing them one by one.
             go.forget()
             self._store_each(connection, go, now)
 
@@ -235,8 +252,12 @@ class Intake:
             try:
                 with connection.begin_nested():
                     _store(connection, [waiting], alone, self._recorder, now)
-            except SQLAlchemyError:
-                raise
+            except SQLAlchemyError as error:
+                if not is_of_the_rows(error):
+                    raise
+                forget(connection)
+                with connection.begin_nested():
+                    go.add(_store_good(connection, waiting, self._recorder, now))
             except Exception as error:  # noqa: BLE001 - handed to whoever brought the batch
                 go.refused[place] = error
             else:
@@ -314,10 +335,106 @@ def _store(connection: Connection, some: Sequence[_Waiting], go: _Go, recorder: 
         _store_events(connection, subject, rows, go, recorder, now)
     for (app, model), found in labels.items():
         go.taken.append(("labels", (app, model), events.add_labels(connection, app, model, found, received=now)))
+    _refuse_some(go, some, batches)
     if rejections := [each for batch in batches for each in batch.rejections]:
         set_aside(connection, rejections, now=now)
     for waiting, batch in zip(some, batches, strict=True):
         waiting.batch = batch
+
+
+def _refuse_some(go: _Go, some: Sequence[_Waiting], batches: list[Batch]) -> None:
+    """Set aside those records of these batches that the store had no room for."""
+    for subject, event, reason in go.refusals():
+        place = next(place for place, batch in enumerate(batches) if any(event is each for each in _of(batch, subject)))
+        if batches[place] is some[place].batch:
+            batches[place] = batches[place].copy()
+        _refuse(batches[place], subject, event, "too_many_names", reason)
+
+
+def _of(batch: Batch, subject: Subject) -> Sequence[NewEvent | NewRows]:
+    return batch.events.get(subject, ())
+
+
+def _refuse(batch: Batch, subject: Subject, event: NewEvent, reason: str, message: str) -> None:
+    """Set a record aside that was read well, and that the store does not take."""
+    app, model = subject
+    record = {
+        "app": app, "model": model, "event_id": event.event_id, "timestamp": event.time, "model_version": event.version,
+        "features": event.features, "prediction": event.prediction, "probability": event.probability,
+        "latency_seconds": event.latency,
+    }  # fmt: skip
+    batch.reject(event.place, reason, message, msgspec.json.encode(record))
+
+
+def _store_good(connection: Connection, waiting: _Waiting, recorder: Recorder, now: float) -> _Go:
+    """Store a batch without those records that the database refuses; they are found by halving."""
+    events_go, others = _Go(), _Go()
+    batch = waiting.batch.copy()
+    for step in batch.also:
+        step(connection, batch, now)
+    given, batch.events, batch.also = batch.events, {}, []
+    tries = [HALVINGS]
+    for subject, rows in given.items():
+        _store_halves(connection, batch, subject, _one_by_one(rows), events_go, recorder, now, tries)
+    for subject, event, reason in events_go.refusals():
+        _refuse(batch, subject, event, "too_many_names", reason)
+    waiting.batch = batch
+    _store(connection, [waiting], others, recorder, now)
+    events_go.add(others)
+    return events_go
+
+
+def _one_by_one(rows: Sequence[NewEvent | NewRows]) -> list[NewEvent | NewRows]:
+    found: list[NewEvent | NewRows] = []
+    for each in rows:
+        if isinstance(each, NewRows):
+            found += [NewRows(each.fields, [row], each.place + at) for at, row in enumerate(each.rows)]
+        else:
+            found.append(each)
+    return found
+
+
+def _store_halves(
+    connection: Connection,
+    batch: Batch,
+    subject: Subject,
+    rows: Sequence[NewEvent | NewRows],
+    go: _Go,
+    recorder: Recorder,
+    now: float,
+    tries: list[int],
+) -> None:
+    alone = _Go()
+    try:
+        with connection.begin_nested():
+            _store_events(connection, subject, rows, alone, recorder, now)
+    except SQLAlchemyError as error:
+        if not is_of_the_rows(error):
+            raise
+        forget(connection)
+        tries[0] -= 1
+        if len(rows) > 1 and tries[0] > 0:
+            middle = len(rows) // 2
+            for half in (rows[:middle], rows[middle:]):
+                _store_halves(connection, batch, subject, half, go, recorder, now, tries)
+            return
+        message = f"expected a record that the database takes, it says: {str(error.__cause__ or error).splitlines()[0]}"
+        for each in rows:
+            _refuse(batch, subject, _event_of(each), "not_storable", message)
+    else:
+        go.add(alone)
+
+
+def _event_of(row: NewEvent | NewRows) -> NewEvent:
+    """A row of one record as it came."""
+    if isinstance(row, NewEvent):
+        return row
+    event_id, time, version, latency, _, *values = row.rows[0]
+    held = {each.key: value for each, value in zip(row.fields, values, strict=True) if value is not None}
+    features = {name: value for (of, name), value in held.items() if of is Of.FEATURE}
+    classes = {name: value for (of, name), value in held.items() if of is Of.CLASS_PROBABILITY}
+    score = held.get(PROBABILITY, classes or None)
+    return NewEvent(event_id, time, version, features, held.get(PREDICTION), score, latency, row.place)
 
 
 def _store_events(

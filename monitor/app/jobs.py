@@ -25,10 +25,11 @@ from monitor.store.pending import expire_halves
 from monitor.store.profiles import expire_profiles
 from monitor.store.quarantine import trim
 from monitor.store.reading import oldest_receipt
-from monitor.windows import window_seconds
+from monitor.windows import every_seconds, window_seconds
 
 log = logging.getLogger(__name__)
 
+LATE_LOOK = 3600.0  # seconds
 HALF_KEPT = 86400.0  # seconds that a request waits for its response
 EVICTED_ROWS, EVICTIONS = 5000, 200  # in a step, and steps in a round
 THINNED_ROWS = 2000  # in a step
@@ -172,9 +173,9 @@ class Housekeeping:
 
     def _events(self, app: str, model: Model, now: float) -> None:
         """Raw rows go when they are old, and not before the longest of the model's windows has been judged on them."""
-        needed = window_seconds(model.windows) + max(
-            model.windows.lateness, model.labels.mature if model.labels else 0.0
-        )
+        # The last look at a window is one of a later window's looks, and may itself be late.
+        needed = window_seconds(model.windows) + every_seconds(model.windows) + LATE_LOOK
+        needed += max(model.windows.lateness, model.labels.mature if model.labels else 0.0)
         kept = max(self.loaded.config.store.retention, needed)
         with self.results.store.read() as connection:
             number = events.find_model(connection, app, model.name)
@@ -201,8 +202,10 @@ class Housekeeping:
         models = [(app.name, model.name) for app, model in self.loaded.config.models()]
         for app, model in models:
             self.results.metrics.add("anchorwatch_store_rows_evicted_total", 0, app=app, model=model)
+        used: float = store.used_bytes()
+        each = store.row_bytes()
         for _ in range(EVICTIONS):
-            if store.used_bytes() <= most:
+            if used <= most:
                 return
             with store.read() as connection:
                 oldest = [
@@ -217,6 +220,8 @@ class Housekeeping:
             gone = store.write(partial(events.drop_oldest, number=number, limit=EVICTED_ROWS))
             self.results.metrics.add("anchorwatch_store_rows_evicted_total", gone, app=app, model=model)
             log.warning("rows evicted", extra={"app": app, "model": model, "rows": gone, "max_size": most})
+            # PostgreSQL counts now and then: what it says right after is what it said before.
+            used = used - gone * each if each is not None else store.used_bytes()
 
     def _labels(self, app: str, model: Model, now: float) -> None:
         store, metrics = self.results.store, self.results.metrics

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 ROWS_TOGETHER = 128
 VALUES_TOGETHER = 30_000  # SQLite takes 32,766 in a statement, PostgreSQL 65,535
@@ -79,6 +80,15 @@ def is_writing(connection: Connection) -> bool:
     return bool(connection.info.get("writing"))
 
 
+def is_of_the_rows(error: BaseException) -> bool:
+    """Whether a fault is that of what was to be written, and not of the disk, the connection or the lock."""
+    if isinstance(error, IntegrityError | DataError | ProgrammingError):
+        return True
+    # PostgreSQL's class 54, program limits: a row that is too wide for its page, more columns than it has.
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return isinstance(state, str) and state.startswith("54")
+
+
 def alone(connection: Connection) -> bool:
     """Whether nobody else writes to this store: then what its one writer remembers is always true."""
     return connection.dialect.name == "sqlite"
@@ -107,6 +117,15 @@ def rows_bytes(connection: Connection) -> int:
         average = connection.exec_driver_sql(sql).scalar() or 0
         total += int(1.5 * rows * (float(average) + 28))
     return total
+
+
+def live_rows(connection: Connection) -> int:
+    """About how many events a PostgreSQL schema holds, as of when its tables were last counted, as `rows_bytes` is."""
+    sql = (
+        "SELECT coalesce(sum(n_live_tup), 0) FROM pg_stat_user_tables"
+        " WHERE schemaname = current_schema() AND relname LIKE 'events%%'"
+    )
+    return int(connection.exec_driver_sql(sql).scalar_one())
 
 
 def forget(connection: Connection) -> None:

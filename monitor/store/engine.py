@@ -19,12 +19,12 @@ from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from monitor.config import StorePlace
 from monitor.store import schema
-from monitor.store.dialect import forget, rows_bytes, tables_bytes
+from monitor.store.dialect import forget, is_of_the_rows, live_rows, rows_bytes, tables_bytes
 
 T = TypeVar("T")
 Change = Callable[[Connection], T]
@@ -34,6 +34,15 @@ WRITER_LOCK = 0x616E63686F72  # a number that nobody else's advisory locks are l
 QUEUE_LENGTH = 1000
 GROUP = 200  # changes a commit takes at most
 BUSY_SECONDS = 10
+IDLE_SECONDS = 60  # a transaction of ours that does nothing for so long has lost its daemon
+# What libpq is told, so that a database whose host is gone is noticed.
+PEER_IS_ALIVE = {
+    "connect_timeout": BUSY_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 class StoreError(Exception):
@@ -83,13 +92,16 @@ def _sqlite(path: Path, *, read_only: bool, size: int) -> Engine:
 def _postgresql(url: URL, *, read_only: bool, size: int) -> Engine:
     said = url.query.get("options", "")
     options = f"{said} -c default_transaction_read_only={'on' if read_only else 'off'} -c timezone=UTC"
+    if not read_only:
+        # Nobody waits without end for a lock, nor holds one from beyond the grave.
+        options += f" -c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
     engine = create_engine(
         url,
         pool_size=size,
         max_overflow=4,
         pool_pre_ping=True,  # the server may have been restarted
         isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
-        connect_args={"connect_timeout": BUSY_SECONDS, "options": options, "application_name": "anchorwatch"},
+        connect_args={**PEER_IS_ALIVE, "options": options, "application_name": "anchorwatch"},
     )
     if not read_only:
         # One writer at a time, as with SQLite: so that numbers are given in the order in which they become visible.
@@ -164,6 +176,13 @@ class ReadStore:
                 for name in ("page_count", "freelist_count", "page_size")
             )
             return int((pages - free) * size)
+
+    def row_bytes(self) -> float | None:
+        """About how much less is in use for each event that goes; None where `used_bytes` itself tells at once."""
+        if self.url is None:
+            return None
+        with self.read() as connection:
+            return rows_bytes(connection) / max(1, live_rows(connection))
 
     def close(self) -> None:
         self._readers.dispose()
@@ -290,9 +309,10 @@ class Store(ReadStore):
     def close(self) -> None:
         """Write what is queued, then stop."""
         with self._door:
-            if not self._closing:
-                self._closing = True
-                self._queue.put(None)
+            first, self._closing = not self._closing, True
+        if first:
+            # Not behind the door: where the queue is full, the writer may have to come through it to make room.
+            self._queue.put(None)
         self._thread.join()
         self._writer.dispose()
         self._release()
@@ -334,7 +354,8 @@ class Store(ReadStore):
                 forget(connection)
             failure = StoreError(f"{self.name}: {_said(error)}")
             for _, future in group:
-                if future.running() or future.set_running_or_notify_cancel():
+                # One that was called off is over, and says so when it is asked to run.
+                if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
                     future.set_exception(failure)
             return
         for future, value, fault in results:
@@ -349,12 +370,12 @@ def _attempt(connection: Connection, change: Change[Any]) -> tuple[Any, BaseExce
     savepoint = connection.begin_nested()
     try:
         value = change(connection)
-    except (IntegrityError, DataError, ProgrammingError) as error:
+    except SQLAlchemyError as error:
+        if not is_of_the_rows(error):
+            raise
         savepoint.rollback()
         forget(connection)
         return None, StoreError(_said(error))
-    except SQLAlchemyError:
-        raise
     except Exception as error:  # noqa: BLE001 - handed to whoever asked for the change
         savepoint.rollback()
         forget(connection)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 from monitor.store import ids
 from monitor.store.dialect import alone, insert_rows, kept
 from monitor.store.layout import (
+    MOST_NAMES,
     PREDICTION,
     PROBABILITY,
     Field,
@@ -20,6 +21,7 @@ from monitor.store.layout import (
     Kind,
     Layout,
     Of,
+    TooManyNames,
     create_tables,
     grow,
     kind_of,
@@ -30,11 +32,12 @@ from monitor.store.schema import cursors, models, versions
 
 ASKED = 500  # ids in one statement
 VERSIONS_REMEMBERED = 1000
+VERSIONS_KEPT = 10_000  # of a model
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """One prediction, its values as they came."""
+    """One prediction, its values as they came; `place` is its place among the records it came with."""
 
     event_id: str
     time: float
@@ -43,14 +46,19 @@ class NewEvent:
     prediction: Any
     probability: float | Mapping[str, float] | None = None
     latency: float | None = None
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NewRows:
-    """Predictions as rows of columns that are there: each is (event_id, time, version, latency, marks, *values by field)."""
+    """Predictions as rows of columns that are there: each is (event_id, time, version, latency, marks, *values by field).
+
+    `place` is that of the first among the records they came with.
+    """
 
     fields: Sequence[Field]
     rows: Sequence[tuple[Any, ...]]
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class Taken:
     new_versions: tuple[str, ...] = ()
     predictions: Counter[str] = field(default_factory=Counter)
     latencies: dict[str, list[float]] = field(default_factory=dict)
+    refused: list[tuple[NewEvent, str]] = field(default_factory=list)  # and why
 
 
 def model_id(connection: Connection, app: str, name: str) -> int:
@@ -105,11 +114,7 @@ def find_model(connection: Connection, app: str, name: str) -> int | None:
 def add_events(
     connection: Connection, app: str, model: str, given: Iterable[NewEvent | NewRows], *, received: float
 ) -> Taken:
-    """Store predictions; one whose id is known already is left as it was.
-
-    Raises:
-        TooManyNames: the model would have too many columns; nothing is stored.
-    """
+    """Store predictions; one whose id is known already is left as it was, one that would bring too many names is refused."""
     number = model_id(connection, app, model)
     layout = layout_of(connection, number)
     taken, loose = Taken(), []
@@ -120,28 +125,58 @@ def add_events(
         else:
             loose.append(each)
     if loose:
-        layout, rows = _fitted(connection, layout, loose)
-        blocks.setdefault(layout.fields, []).extend(rows)
+        layout, rows = _fitted(connection, layout, loose, taken)
+        if rows:
+            blocks.setdefault(layout.fields, []).extend(rows)
     for fields, rows in blocks.items():
         _add_rows(connection, layout, NewRows(fields, rows), taken, received)
     taken.new_versions = note_versions(connection, number, list(taken.predictions), received)
     return taken
 
 
-def _fitted(connection: Connection, layout: Layout, events: Sequence[NewEvent]) -> tuple[Layout, list[tuple[Any, ...]]]:
+def _fitted(
+    connection: Connection, layout: Layout, given: Sequence[NewEvent], taken: Taken
+) -> tuple[Layout, list[tuple[Any, ...]]]:
     """Predictions as rows of a layout that has a column for each of their values."""
-    values = [dict(values_of(event)) for event in events]
+    values = [dict(values_of(event)) for event in given]
     wanted: dict[tuple[Key, Kind], None] = {}
     for found in values:
-        for key, value in found.items():
-            if value is not None:
-                wanted[key, kind_of(value)] = None
-            elif key not in layout.by_key and not any((key, kind) in wanted for kind in Kind):
-                wanted[key, Kind.NUMBER] = (
-                    None  # a name that has only been null needs a bit, and may turn out otherwise
-                )
-    layout = grow(connection, layout, wanted)
-    return layout, [_row(event, found, layout) for event, found in zip(events, values, strict=True)]
+        _want(wanted, found, layout)
+    try:
+        layout = grow(connection, layout, wanted)
+    except TooManyNames:
+        given, values, wanted = _with_room(layout, given, values, taken)
+        layout = grow(connection, layout, wanted)
+    return layout, [_row(event, found, layout) for event, found in zip(given, values, strict=True)]
+
+
+def _want(wanted: dict[tuple[Key, Kind], None], values: Mapping[Key, Any], layout: Layout) -> None:
+    for key, value in values.items():
+        if value is not None:
+            wanted[key, kind_of(value)] = None
+        elif key not in layout.by_key and not any((key, kind) in wanted for kind in Kind):
+            wanted[key, Kind.NUMBER] = None  # a name that has only been null needs a bit, and may turn out otherwise
+
+
+def _with_room(
+    layout: Layout, given: Sequence[NewEvent], values: Sequence[dict[Key, Any]], taken: Taken
+) -> tuple[list[NewEvent], list[dict[Key, Any]], dict[tuple[Key, Kind], None]]:
+    """Those predictions, in their order, for whose names there is room."""
+    wanted: dict[tuple[Key, Kind], None] = {}
+    events, kept_values = [], []
+    for event, found in zip(given, values, strict=True):
+        with_it = dict(wanted)
+        _want(with_it, found, layout)
+        missing = [each for each in with_it if each not in layout.places]
+        if len(layout.fields) + len(missing) > MOST_NAMES:
+            told = missing[MOST_NAMES - len(layout.fields)][0][1]
+            reason = f"features: expected at most {MOST_NAMES} names of one model, got another: {told[:60]!r}"
+            taken.refused.append((event, reason))
+            continue
+        wanted = with_it
+        events.append(event)
+        kept_values.append(found)
+    return events, kept_values, wanted
 
 
 def values_of(event: NewEvent) -> Iterable[tuple[Key, Any]]:
@@ -193,12 +228,15 @@ def _add_rows(connection: Connection, layout: Layout, block: NewRows, taken: Tak
 
 
 def _count(taken: Taken, fresh: Sequence[tuple[Any, ...]]) -> None:
-    by_version = {row[2] for row in fresh}
-    for version in sorted(by_version):
-        mine = fresh if len(by_version) == 1 else [row for row in fresh if row[2] == version]
-        taken.predictions[version] += len(mine)
-        if told := [row[3] for row in mine if row[3] is not None and row[3] >= 0]:
-            taken.latencies.setdefault(version, []).extend(told)
+    if len({row[2] for row in fresh}) == 1:
+        taken.predictions[fresh[0][2]] += len(fresh)
+        if told := [row[3] for row in fresh if row[3] is not None and row[3] >= 0]:
+            taken.latencies.setdefault(fresh[0][2], []).extend(told)
+        return
+    taken.predictions.update(row[2] for row in fresh)
+    for row in fresh:
+        if row[3] is not None and row[3] >= 0:
+            taken.latencies.setdefault(row[2], []).append(row[3])
 
 
 def note_versions(connection: Connection, number: int, names: Sequence[str], now: float) -> tuple[str, ...]:
@@ -206,11 +244,20 @@ def note_versions(connection: Connection, number: int, names: Sequence[str], now
     seen: set[str] = kept(connection, "versions").setdefault(number, set())
     if seen.issuperset(names):
         return ()
-    known = set(connection.execute(select(versions.c.version).where(versions.c.model_id == number)).scalars())
+    mine = versions.c.model_id == number
+    known: set[str] = set()
+    for at in range(0, len(names), ASKED):
+        query = select(versions.c.version).where(mine, versions.c.version.in_(names[at : at + ASKED]))
+        known.update(connection.execute(query).scalars())
     fresh = [name for name in dict.fromkeys(names) if name not in known]
     if fresh:
         rows = [{"model_id": number, "version": name, "first_seen": now} for name in fresh]
         connection.execute(insert(versions), rows)
+        # A version is a stranger's text: of very many, those seen first are forgotten.
+        order = select(versions.c.version).where(mine).order_by(versions.c.first_seen.desc(), versions.c.version)
+        some = list(connection.execute(order.offset(VERSIONS_KEPT)).scalars())
+        for at in range(0, len(some), ASKED):
+            connection.execute(delete(versions).where(mine, versions.c.version.in_(some[at : at + ASKED])))
     seen.update(names if len(seen) < VERSIONS_REMEMBERED else ())
     return tuple(fresh)
 
@@ -323,15 +370,22 @@ def thin(connection: Connection, *, number: int, share: float, received_before: 
     known = ids.last_in_segments(connection, number)
     cursor = select(cursors.c.version, func.min(cursors.c.seq)).where(cursors.c.model_id == number)
     fed = dict(tuple(row) for row in connection.execute(cursor.group_by(cursors.c.version)))
-    query = select(events.c.seq, events.c.event_id, events.c.version, events.c.received)
+    query = select(events.c.seq, events.c.event_id, events.c.version, events.c.received, events.c.time)
     query = query.where(events.c.seq > done, events.c.seq <= known).order_by(events.c.seq).limit(limit)
     rows = connection.execute(query).all()
     # In order of arrival, and so the first that has to stay whole ends it.
-    ready = list(takewhile(lambda row: row.received < received_before and row.seq <= fed.get(row.version, 0), rows))
+    ready = list(
+        takewhile(lambda row: row.received < received_before and row.seq <= fed.get(row.version, row.seq), rows)
+    )
     if not ready:
         return 0, 0
-    stays = ids.in_sample(ids.hashes_of([row.event_id for row in ready]), share).tolist()
-    gone = [row.seq for row, kept_on in zip(ready, stays, strict=True) if not kept_on]
+    sampled = ids.in_sample(ids.hashes_of([row.event_id for row in ready]), share).tolist()
+    # One that nobody has fed, or that says it is of another day, stays for its retention: nothing waits for it.
+    gone = [
+        row.seq
+        for row, stays in zip(ready, sampled, strict=True)
+        if not stays and row.version in fed and row.time < received_before
+    ]
     _delete(connection, layout, gone)
     connection.execute(update(models).where(mine).values(thinned_seq=ready[-1].seq))
     return len(ready), len(gone)

@@ -24,11 +24,13 @@ from monitor.store.layout import Layout
 from monitor.store.schema import models, pages, segments
 
 FULL = 1 << 16  # ids in a segment
+ID_BYTES = 16  # in a page
 PAGE_BITS = 8  # the first bits of a hash say its page: of a full segment, each has about 256 ids
 HELD = 4 * FULL  # ids in memory, of all models: 100 bytes each
 BITS = 1 << 20  # of a filter: 16 for each id
 PROBES = 8  # with them, a stranger passes a filter once in 1,700 times
 ASKED = 500  # ids in one statement
+TOGETHER = 4096  # ids that are hashed at once
 MOST = 2**63 - 1
 THINNED = 0  # in the place of a number: the event was taken in, and is no longer there
 
@@ -40,6 +42,10 @@ def hashes_of(ids: Sequence[str]) -> IntArray:
 
     Ids are taken as their UTF-8 bytes, eight at a time; after each the finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
     """
+    if len(ids) > TOGETHER:
+        # One that is long makes all of an array as wide.
+        parts = [hashes_of(ids[at : at + TOGETHER]) for at in range(0, len(ids), TOGETHER)]
+        return np.concatenate(parts)
     encoded = np.array([each.encode() for each in ids])
     width = -(-encoded.dtype.itemsize // 8) * 8
     words = encoded.astype(f"S{width}").view("<u8").reshape(len(ids), -1)
@@ -160,6 +166,9 @@ class _Known:
         if found is None:
             found = remembered[number] = _Newest(last_in_segments(self.connection, number))
         if found.upto < last:
+            if (sealed := last_in_segments(self.connection, number)) > found.upto:
+                # Others have taken in so much that it is in segments by now, and what is held here with it.
+                found = remembered[number] = _Newest(sealed)
             query = select(events.c.seq, events.c.event_id).where(events.c.seq > found.upto)
             rows = self.connection.execute(query.order_by(events.c.seq)).all()
             if rows:
@@ -260,28 +269,56 @@ def settle(connection: Connection, layout: Layout, last: int) -> None:
     """The events up to a number are stored: what is held reaches so far; where it is much, it becomes a segment."""
     newest: dict[int, _Newest] = kept(connection, "newest")
     newest[layout.number].upto = last
-    if len(newest[layout.number].held) >= FULL or sum(len(each.held) for each in newest.values()) >= HELD:
+    if len(newest[layout.number].held) >= FULL:
         _to_segment(connection, layout.number, newest[layout.number])
+    elif sum(len(each.held) for each in newest.values()) >= HELD:
+        largest = max(newest, key=lambda model: len(newest[model].held))
+        _to_segment(connection, largest, newest[largest])
 
 
 def _to_segment(connection: Connection, model: int, newest: _Newest) -> None:
+    """What is held becomes a segment, together with the last one where both find room in one."""
     mine = segments.c.model_id == model
-    number = (connection.execute(select(func.max(segments.c.number)).where(mine)).scalar() or 0) + 1
-    hashes = np.fromiter(newest.held, "<i8", len(newest.held))
-    packed = packed_filter(hashes)
-    connection.execute(insert(segments).values(model_id=model, number=number, last_seq=newest.upto, filter=packed))
-    order = np.argsort(hashes)
-    held = np.stack([hashes, np.fromiter(newest.held.values(), "<i8", len(hashes))])[:, order]
+    held = _packed(newest.held)
+    last = connection.execute(select(func.max(segments.c.number)).where(mine)).scalar() or 0
+    there = (pages.c.model_id == model, pages.c.number == last)
+    size = connection.execute(select(func.sum(func.length(pages.c.held))).where(*there)).scalar() or 0
+    if 0 < size // ID_BYTES <= FULL - len(newest.held):
+        packed = connection.execute(select(pages.c.held).where(*there)).scalars()
+        older = np.concatenate([np.frombuffer(page, "<i8").reshape(2, -1) for page in packed], axis=1)
+        held = _together(older, newest.held)
+        connection.execute(delete(pages).where(*there))
+        connection.execute(delete(segments).where(mine, segments.c.number == last))
+    else:
+        last += 1
+    held = held[:, np.argsort(held[0])]
+    values = {"model_id": model, "number": last, "last_seq": newest.upto, "filter": packed_filter(held[0])}
+    connection.execute(insert(segments).values(values))
     filled, starts = np.unique(_pages_of(held[0]), return_index=True)
     rows = [
-        (model, number, page, part.tobytes())
+        (model, last, page, part.tobytes())
         for page, part in zip(filled.tolist(), np.split(held, starts[1:], axis=1), strict=True)
     ]
     insert_rows(connection, pages.name, ("model_id", "number", "page", "held"), rows)
     newest.held = {}
-    remembered = kept(connection, "filters")
-    if model in remembered:
-        remembered[model].add(number, packed)
+    kept(connection, "filters").pop(model, None)
+
+
+def _packed(held: Mapping[int, int]) -> IntArray:
+    """Hashes and numbers, shape (2, n)."""
+    found: IntArray = np.stack([np.fromiter(each, "<i8", len(held)) for each in (held.keys(), held.values())])
+    return found
+
+
+def _together(older: IntArray, newer: Mapping[int, int]) -> IntArray:
+    """The hashes and numbers of both; of one hash, the newer goes to the next place that is free."""
+    both: IntArray = np.concatenate([older, _packed(newer)], axis=1)
+    if len(np.unique(both[0])) == both.shape[1]:
+        return both
+    held = dict(zip(*older.tolist(), strict=True))
+    for at, seq in newer.items():
+        held[_free(held, at)] = seq
+    return _packed(held)
 
 
 def _pages_of(hashes: IntArray) -> IntArray:

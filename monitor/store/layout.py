@@ -15,13 +15,11 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
     Connection,
     Double,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -33,10 +31,10 @@ from sqlalchemy import (
 )
 
 from monitor.store.dialect import alone, is_writing, kept
-from monitor.store.schema import fields
+from monitor.store.schema import SEQ, fields
 
+GROW_SECONDS = 2
 MOST_NAMES = 1000  # of one model: SQLite and PostgreSQL both know tables of 1,600 columns and no more
-SEQ = BigInteger().with_variant(Integer, "sqlite")  # only an INTEGER is SQLite's own row number
 
 
 class Kind(StrEnum):
@@ -239,6 +237,9 @@ def grow(connection: Connection, layout: Layout, wanted: Mapping[tuple[Key, Kind
         for each in added
     ]
     connection.execute(insert(fields), [{"model_id": layout.number, **row} for row in rows])
+    if connection.dialect.name == "postgresql":
+        # Somebody who reads the table for long, such as an export, holds this up, and with it all who write.
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{GROW_SECONDS}s'")
     for each in added:
         kind = TYPES[each.kind].compile(dialect=connection.dialect)
         connection.exec_driver_sql(f"ALTER TABLE events_{layout.number} ADD COLUMN {each.column} {kind}")

@@ -37,6 +37,9 @@ def move_rows(connection: Connection) -> None:
         for row in _rows(connection, "labels", "seq, event_id, time, received, body", number):
             label = NewLabel(row.event_id, row.time, _decode(row.body))
             add_labels(connection, app, name, [label], received=row.received)
+    # Also where all its rows have gone: a number that a profile has seen is given to no other event.
+    reached = "(SELECT coalesce(max(seq), 0) FROM profile_cursors WHERE model_id = models.id)"
+    connection.execute(text(f"UPDATE models SET last_seq = {reached} WHERE last_seq < {reached}"))  # noqa: S608 - of ours
     for table in ("events", "labels"):
         connection.execute(text(f"DROP TABLE {table}"))
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+SEQ = BigInteger().with_variant(Integer, "sqlite")  # only an INTEGER is SQLite's own row number
 
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
 
@@ -84,7 +85,7 @@ pages = Table(
 quarantine = Table(
     "quarantine",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
     Column("at", Float, nullable=False),
     Column("kind", String, nullable=False),
     Column("reason", String, nullable=False),
@@ -150,7 +151,7 @@ profiles = Table(
     Column("version", String, primary_key=True),
     Column("series", String, primary_key=True),
     Column("seconds", Integer, primary_key=True),  # its length: that of a bucket, an hour or a day
-    Column("bucket", Integer, primary_key=True),  # when it starts
+    Column("bucket", BigInteger, primary_key=True),  # when it starts
     Column("updated", Float, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
@@ -182,7 +183,7 @@ states = Table(
 verdicts = Table(
     "verdicts",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
     Column("app", String, nullable=False),
     Column("model", String, nullable=False),
     Column("check", String, nullable=False),
@@ -252,7 +253,7 @@ retrainings = Table(
 ledger = Table(
     "ledger",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
     Column("at", Float, nullable=False),
     Column("kind", String, nullable=False),
     Column("app", String, nullable=False),

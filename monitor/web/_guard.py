@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,7 +18,7 @@ ROLES = ("read", "ingest", "operate", "admin")
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)  # not frozen: an exception is given its traceback on its way
 class Refused(Exception):
     """A request that goes no further: an HTTP status, and words for whoever sent it."""
 
@@ -127,16 +129,45 @@ def content_type(request: Request, allowed: tuple[str, ...]) -> str:
     return declared
 
 
-async def limited_body(request: Request, limit: int) -> bytes:
-    """The body, at most `limit` bytes of it.
+class Room:
+    """What bodies may take of memory, all of them together, from their first byte until their request is answered."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[int], None]]:
+        """What is called with the bytes that are taken; they are given back at the end.
+
+        Raises:
+            Refused: there is no room for more (by what is called).
+        """
+        held = 0
+
+        def take(size: int) -> None:
+            nonlocal held
+            if size > self._left:
+                raise Refused(503, "expected less to come at once; send it again", "too_much_at_once")
+            self._left -= size
+            held += size
+
+        try:
+            yield take
+        finally:
+            self._left += held
+
+
+async def limited_body(request: Request, limit: int, take: Callable[[int], None]) -> bytes:
+    """The body, at most `limit` bytes of it, for each part of which room is taken.
 
     Raises:
-        Refused: it is longer.
+        Refused: it is longer, or there is no room for it.
     """
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
             raise Refused(413, f"expected a body of at most {limit} bytes", "too_large")
+        take(len(part))
         parts.append(part)
     return b"".join(parts)

@@ -119,7 +119,7 @@ def meaning_of(each: Operation, status: int) -> str:
     if status < 300:
         return STORED if status == 202 else OK
     if status == 422 and each.status == 202:
-        return "the same, and every record was rejected; or the model would have too many names, and nothing was kept"
+        return "the same, and every record was rejected"
     return "not ready yet" if each.role is None else PROBLEMS[status]
 
 

@@ -16,9 +16,8 @@ from starlette.routing import Route
 
 from monitor.serving_logs import Reason, Unreadable
 from monitor.store import StoreError
-from monitor.store.layout import TooManyNames
 from monitor.web._api import Json, alerts, findings, groups, ledger, page, retrainings, status, verdicts
-from monitor.web._guard import Refused, asks_token, authorise, content_type, limited_body
+from monitor.web._guard import Refused, Room, asks_token, authorise, content_type, limited_body
 from monitor.web._outside import BadWebhook, read_webhook
 from monitor.web._rejected import read_again, rejected
 from monitor.web._watch import Watch
@@ -27,11 +26,12 @@ from monitor.wire.bodies import ARROW, CONTENT_TYPES
 from monitor.wire.limits import BODY_BYTES, TooLarge
 from monitor.wire.packed import unpacked
 
+SMALL_BYTES = 16 * 1024  # below it, whatever it is is decoded in a moment
 LARGE_BYTES = 512 * 1024  # above it, decoding leaves the loop to others
+BODIES_BYTES = 64 * 1024 * 1024  # of all requests together
 JSON_TYPES = ("application/json",)
 WEBHOOK_BYTES = 4 * 1024 * 1024
 AGAIN_BYTES = 1024 * 1024
-REFUSALS = {TooManyNames: (422, "too_many_names"), BadWebhook: (400, "not_a_webhook")}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -50,8 +50,9 @@ def create_app(watch: Watch) -> Starlette:
         ("/v1/ledger", ledger(watch)),
         ("/", page(watch)),
     ]
-    taken = [("predictions", _ingest(watch, "predictions")), ("labels", _ingest(watch, "labels"))]
-    taken.append(("cloudevents", _cloudevents(watch)))
+    room = Room(BODIES_BYTES)
+    taken = [("predictions", _ingest(watch, room, "predictions")), ("labels", _ingest(watch, room, "labels"))]
+    taken.append(("cloudevents", _cloudevents(watch, room)))
     # Routes are tried one after the other: what comes most often is first.
     routes = [
         Route(f"/v1/{kind}", _guarded(watch, "ingest", endpoint, kind), methods=["POST"]) for kind, endpoint in taken
@@ -59,8 +60,8 @@ def create_app(watch: Watch) -> Starlette:
     routes += [Route(path, _guarded(watch, "read", endpoint), methods=["GET"]) for path, endpoint in read]
     routes += [
         Route("/v1/rejected", _guarded(watch, "operate", rejected(watch)), methods=["GET"]),
-        Route("/v1/rejected", _guarded(watch, "operate", _again(watch)), methods=["POST"]),
-        Route("/v1/alerts", _guarded(watch, "operate", _webhook(watch), "alerts"), methods=["POST"]),
+        Route("/v1/rejected", _guarded(watch, "operate", _again(watch, room)), methods=["POST"]),
+        Route("/v1/alerts", _guarded(watch, "operate", _webhook(watch, room), "alerts"), methods=["POST"]),
         Route("/-/reload", _guarded(watch, "operate", _reload(watch)), methods=["POST", "PUT"]),
         *_probes(watch),
     ]
@@ -118,9 +119,8 @@ def _guarded(watch: Watch, role: str, endpoint: Endpoint, kind: str = "") -> End
             return refused(refusal.status, refusal.message, refusal.reason)
         except BadBody as error:
             return refused(413 if isinstance(error, TooLarge) else 400, str(error), error.reason)
-        except (TooManyNames, BadWebhook) as error:
-            code, reason = REFUSALS[type(error)]
-            return refused(code, str(error), reason)
+        except BadWebhook as error:
+            return refused(400, str(error), "not_a_webhook")
         except StoreError as error:
             # 503 and not 429: Alertmanager gives up on a 429.
             return refused(503, f"the store is not available: {error}", "store")
@@ -161,53 +161,62 @@ def _openapi(watch: Watch) -> Endpoint:
     return openapi
 
 
-def _ingest(watch: Watch, kind: Kind) -> Endpoint:
+def _ingest(watch: Watch, room: Room, kind: Kind) -> Endpoint:
     async def ingest(request: Request) -> Response:
         form = CONTENT_TYPES[content_type(request, tuple(CONTENT_TYPES))]
-        body = await limited_body(request, BODY_BYTES)
         encoding = request.headers.get("content-encoding", "").strip().lower()
         model = request.query_params.get("model", "")
+        with room.held() as take:
+            body = await limited_body(request, BODY_BYTES, take)
 
-        def decoded() -> Batch:
-            return watch.intake.read(unpacked(body, encoding), form, kind, model)
+            def decoded() -> Batch:
+                return watch.intake.read(unpacked(body, encoding), form, kind, model)
 
-        # A body that takes its time is decoded beside the loop; for others the way there would take longer.
-        at_once = len(body) < LARGE_BYTES and not encoding and form != ARROW
-        batch = decoded() if at_once else await asyncio.to_thread(decoded)
-        await watch.intake.take_soon(batch)
-        code = 422 if batch.records and not batch.accepted else 202
-        return Json({"accepted": batch.accepted, "rejected": batch.rejected}, code)
+            batch = None
+            # What takes its time is decoded beside the loop; for others the way there would take longer.
+            if not encoding and form != ARROW:
+                if len(body) < SMALL_BYTES:
+                    batch = decoded()
+                elif len(body) < LARGE_BYTES:
+                    batch = watch.intake.read_typed(body, form, kind)
+            if batch is None:
+                batch = await asyncio.to_thread(decoded)
+            stored = await watch.intake.take_soon(batch)
+        code = 422 if stored.records and not stored.accepted else 202
+        return Json({"accepted": stored.accepted, "rejected": stored.rejected}, code)
 
     return ingest
 
 
-def _cloudevents(watch: Watch) -> Endpoint:
+def _cloudevents(watch: Watch, room: Room) -> Endpoint:
     async def cloudevents(request: Request) -> Response:
-        body = await limited_body(request, BODY_BYTES)
         encoding = request.headers.get("content-encoding", "").strip().lower()
+        with room.held() as take:
+            body = await limited_body(request, BODY_BYTES, take)
 
-        def decoded() -> Batch:
-            return watch.intake.read_calls(request.headers, unpacked(body, encoding))
+            def decoded() -> Batch:
+                return watch.intake.read_calls(request.headers, unpacked(body, encoding))
 
-        try:
-            batch = await asyncio.to_thread(decoded)
-        except Unreadable as error:
-            if error.reason in (Reason.TOO_LARGE, Reason.TOO_MANY_ROWS):
-                raise TooLarge(str(error)) from None
-            raise BadBody(str(error), error.reason) from None
-        # KServe and Seldon send a body once and look at nothing but the status.
-        rejected = list(batch.rejected)
-        await watch.intake.take_soon(batch)
+            try:
+                batch = await asyncio.to_thread(decoded)
+            except Unreadable as error:
+                if error.reason in (Reason.TOO_LARGE, Reason.TOO_MANY_ROWS):
+                    raise TooLarge(str(error)) from None
+                raise BadBody(str(error), error.reason) from None
+            # KServe and Seldon send a body once and look at nothing but the status.
+            rejected = list(batch.rejected)
+            await watch.intake.take_soon(batch)
         code = 422 if batch.records and len(rejected) == batch.records else 202
         return Json({"accepted": batch.records - len(rejected), "rejected": rejected}, code)
 
     return cloudevents
 
 
-def _again(watch: Watch) -> Endpoint:
+def _again(watch: Watch, room: Room) -> Endpoint:
     async def again(request: Request) -> Response:
         content_type(request, JSON_TYPES)
-        asked = read_again(await limited_body(request, AGAIN_BYTES))
+        with room.held() as take:
+            asked = read_again(await limited_body(request, AGAIN_BYTES, take))
         batch = await asyncio.to_thread(watch.intake.aside, asked.kind, asked.seqs)
         stored = await watch.intake.take_soon(batch)
         return Json({"accepted": stored.accepted, "rejected": stored.rejected})
@@ -215,10 +224,11 @@ def _again(watch: Watch) -> Endpoint:
     return again
 
 
-def _webhook(watch: Watch) -> Endpoint:
+def _webhook(watch: Watch, room: Room) -> Endpoint:
     async def webhook(request: Request) -> Response:
         content_type(request, JSON_TYPES)
-        found = read_webhook(await limited_body(request, WEBHOOK_BYTES))
+        with room.held() as take:
+            found = read_webhook(await limited_body(request, WEBHOOK_BYTES, take))
         decided = await asyncio.wrap_future(watch.alert_from_outside(found))
         return JSONResponse({"alerts": decided})
 

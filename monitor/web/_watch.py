@@ -19,6 +19,9 @@ class Intake(Protocol):
     def read(self, body: bytes, form: str, kind: Kind, model: str = "") -> Batch:
         """The records of a request's body; raises `BadBody`."""
 
+    def read_typed(self, body: bytes, form: str, kind: Kind) -> Batch | None:
+        """As `read`, where all records are of a model whose columns are known, and have no others; None otherwise."""
+
     def read_calls(self, headers: Mapping[str, str], body: bytes) -> Batch:
         """The calls that a request's CloudEvents tell of; raises `Unreadable`."""
 

@@ -21,9 +21,22 @@ CONTENT_TYPES = {
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def read_body(
-    body: bytes, form: str, kind: Kind, owners: Expected | Only, typed: TypedDecoder | None = None, model: str = ""
-) -> Batch:
+def read_typed(body: bytes, form: str, typed: TypedDecoder) -> Batch | None:
+    """The predictions of a body, if all of them fit the columns of the model that a decoder is for.
+
+    Raises:
+        TooLarge: it holds too much.
+    """
+    if form == ARROW:
+        return None
+    check_text(body)
+    rows = typed.decode(body, lines=form == LINES)
+    if rows is None or len(rows.rows) > RECORDS:
+        return None
+    return Batch("predictions", {typed.subject: [rows]} if rows.rows else {}, records=len(rows.rows))
+
+
+def read_body(body: bytes, form: str, kind: Kind, owners: Expected | Only, model: str = "") -> Batch:
     """The records of a body.
 
     Args:
@@ -31,7 +44,6 @@ def read_body(
         form: one of `CONTENT_TYPES`.
         kind: what it holds.
         owners: whose records may come.
-        typed: a decoder for the predictions of the body's (first) model, where its columns are known.
         model: what the request says itself, for records that name no model.
 
     Raises:
@@ -41,10 +53,6 @@ def read_body(
     if form == ARROW:
         return convert(arrow_records(body, model), kind, owners)
     check_text(body)
-    if typed is not None:
-        rows = typed.decode(body, lines=form == LINES)
-        if rows is not None and len(rows.rows) <= RECORDS:
-            return Batch(kind, {typed.subject: [rows]} if rows.rows else {}, records=len(rows.rows))
     if form == JSON and (records := column_records(body)) is not None:
         return convert(records, kind, owners)
     return decode(_split(body, form), kind, owners)

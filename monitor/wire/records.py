@@ -144,7 +144,7 @@ def decode(records: Sequence[bytes], kind: Kind, owners: Expected | Only) -> Bat
     batch = Batch(kind, records=len(records))
     for index, raw in enumerate(records):
         try:
-            add(batch, _decoded(raw, kind), owners)
+            add(batch, _decoded(raw, kind), owners, index)
         except _Rejected as rejection:
             batch.reject(index, rejection.reason, str(rejection), raw)
     return batch
@@ -156,7 +156,7 @@ def convert(records: Iterable[Mapping[str, Any]], kind: Kind, owners: Expected |
     for index, record in enumerate(records):
         batch.records += 1
         try:
-            add(batch, _converted(record, kind), owners)
+            add(batch, _converted(record, kind), owners, index)
         except _Rejected as rejection:
             # Writing out a few long names again and again would take minutes.
             room = batch.aside_bytes < BYTES_KEPT
@@ -165,11 +165,11 @@ def convert(records: Iterable[Mapping[str, Any]], kind: Kind, owners: Expected |
     return batch
 
 
-def add(batch: Batch, record: Any, owners: Expected | Only) -> None:
-    """Add one record to its model's."""
+def add(batch: Batch, record: Any, owners: Expected | Only, place: int = 0) -> None:
+    """Add one record, the one at this place, to its model's."""
     subject = owners.subject(record.model, record.app)
     if isinstance(record, Prediction):
-        batch.events.setdefault(subject, []).append(_prediction(record))
+        batch.events.setdefault(subject, []).append(_prediction(record, place))
     else:
         batch.labels.setdefault(subject, []).append(_label(record))
 
@@ -223,7 +223,7 @@ def _moment(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _prediction(record: Prediction) -> NewEvent:
+def _prediction(record: Prediction, place: int) -> NewEvent:
     version = UNVERSIONED if record.model_version is None else str(record.model_version)
     if not 0 < len(version) <= ID_CHARACTERS or "\0" in version:
         raise _Rejected("bad_version", f"model_version: expected 1 to {ID_CHARACTERS} characters, got {len(version)}")
@@ -238,7 +238,7 @@ def _prediction(record: Prediction) -> NewEvent:
     latency = record.latency_seconds
     if latency is not None and not -LATEST < latency < LATEST:
         raise _Rejected("bad_latency", f"latency_seconds: expected seconds, got {latency:g}")
-    return NewEvent(event_id, time, version, record.features, record.prediction, record.probability, latency)
+    return NewEvent(event_id, time, version, record.features, record.prediction, record.probability, latency, place)
 
 
 def _label(record: Label) -> NewLabel:

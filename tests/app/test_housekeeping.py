@@ -133,7 +133,7 @@ def test_a_sample_of_what_has_been_judged_stays_and_profiles_stay_whole(
     watch.feed()
     watch.keep(sample=0.1)
     assert len(watch.kept()) == 3000, "its window has not been judged"
-    watch.clock[0] += 2 * HOUR + 1
+    watch.clock[0] += 4 * HOUR + 1
     watch.keep()
     assert len(watch.kept()) == 3000, "nobody asked for a sample"
     watch.keep(sample=0.1)

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from benchmarks._asking import Answered, Asked, ask_all
 from monitor.app import intake as intake_module
@@ -24,7 +24,7 @@ from monitor.config import load
 from monitor.metrics import Metrics
 from monitor.schedule import WallClock
 from monitor.store import Store, StoreError, StoreFull, events
-from monitor.store.layout import TooManyNames
+from monitor.store.events import NewRows
 from monitor.store.quarantine import read_aside
 from monitor.store.reading import wire_events
 from monitor.web import create_app
@@ -170,30 +170,82 @@ def too_many(start: int = 0) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_batch_that_breaks_the_rules_fails_alone_and_leaves_nothing_behind(watch: Watch) -> None:
+def test_a_record_that_would_bring_too_many_names_is_set_aside_and_spoils_no_other(watch: Watch) -> None:
     with Held(watch.store):
         before = watch.take(prediction("a"))
-        # It brings another model a column before it fails.
-        bad = watch.take(prediction("b", features={"temp": 1.0, "later": 1.0}), *too_many())
-        after = watch.take(prediction("c"), prediction("d", "risk"))
-    assert (before.result(PATIENCE_SECONDS).accepted, after.result(PATIENCE_SECONDS).accepted) == (1, 2)
-    with pytest.raises(TooManyNames):
-        bad.result(PATIENCE_SECONDS)
-    assert (watch.ids(), watch.ids("risk")) == (["a", "c"], ["d"])
-    assert watch.counted("ingest_records_total", kind="predictions") == 3
-    # Nobody takes the column for one that is there.
-    watch.take(prediction("e", features={"temp": 1.0, "later": 1.0})).result(PATIENCE_SECONDS)
-    watch.take(prediction("f", features={"temp": 1.0, "later": 2.0})).result(PATIENCE_SECONDS)
-    assert watch.ids() == ["a", "c", "e", "f"]
-    assert [event["features"] for event in watch.kept()][-1] == {"temp": 1.0, "later": 2.0}
+        mixed = watch.take(prediction("b", features={"temp": 1.0, "later": 1.0}), *too_many(), prediction("z", "risk"))
+        after = watch.take(prediction("c"), prediction("d", "risk"), prediction("bad", timestamp="soon"))
+    answers = [each.result(PATIENCE_SECONDS) for each in (before, mixed, after)]
+    assert [(each.accepted, [told["index"] for told in each.rejected]) for each in answers] == [
+        (1, []),
+        (3, [2]),
+        (2, [2]),
+    ]
+    (told,) = answers[1].rejected
+    assert told["reason"].startswith("features: expected at most 1000 names of one model, got another: ")
+    assert (watch.ids(), watch.ids("risk")) == (["a", "b", "c"], ["wide-0", "z", "d"])
+    assert watch.counted("ingest_records_total", kind="predictions") == 6
+    assert watch.counted("ingest_rejected_total", reason="too_many_names") == 1
+    assert sorted(row["reason"] for row in watch.aside()) == ["bad_time", "too_many_names"]
+    (kept,) = [row for row in watch.aside() if row["reason"] == "too_many_names"]
+    assert msgspec.json.decode(kept["record"])["event_id"] == "wide-1"
 
 
-def test_who_breaks_the_rules_is_told_422_and_nothing_of_the_request_is_kept(watch: Watch) -> None:
-    answered = watch.ask("POST", "/v1/predictions", [prediction("a", "risk"), *too_many()])
-    assert answered.status == 422
-    assert answered.json()["error"].startswith("expected at most 1000 names of one model, got another: ")
-    assert watch.ids("risk") == []
-    assert watch.counted("ingest_requests_refused_total", reason="too_many_names") == 1
+def test_a_request_of_nothing_but_too_many_names_is_told_422(watch: Watch) -> None:
+    assert watch.ask("POST", "/v1/predictions", [prediction("a", "risk"), *too_many()]).status == 202
+    answered = watch.ask("POST", "/v1/predictions", too_many(5000)[:1])
+    assert (answered.status, answered.json()["accepted"]) == (422, 0)
+    assert watch.ids("risk") == ["a", "wide-0"]
+
+
+def test_records_that_the_database_refuses_are_found_and_the_others_are_kept(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PostgreSQL does, where a row is too wide for a page."""
+
+    def refusing(connection: Any, app: str, model: str, given: Any, *, received: float) -> Any:
+        given = list(given)
+        ids = [row[0] for each in given if isinstance(each, NewRows) for row in each.rows]
+        ids += [each.event_id for each in given if not isinstance(each, NewRows)]
+        if any(name.startswith("wide") for name in ids):
+            raise DataError("", {}, Exception("row is too big"))
+        return add_events(connection, app, model, given, received=received)
+
+    watch.take(prediction("known")).result(PATIENCE_SECONDS)
+    add_events = events.add_events
+    monkeypatch.setattr(events, "add_events", refusing)
+    with Held(watch.store):
+        innocent = watch.take(prediction("a"))
+        mixed = watch.take(*(prediction(f"{'wide' if place in (3, 17) else 'good'}-{place}") for place in range(40)))
+        slow = watch.take(prediction("wide-x", features={"new": 1.0}), prediction("b", features={"new": 2.0}))
+        labels = watch.take({"model": "demand", "event_id": "a", "label": 1.0}, kind="labels")
+    assert [each.result(PATIENCE_SECONDS).accepted for each in (innocent, mixed, slow, labels)] == [1, 38, 1, 1]
+    assert [told["index"] for told in mixed.result().rejected] == [3, 17]
+    assert [told["index"] for told in slow.result().rejected] == [0]
+    assert watch.ids() == ["known", "a", *(f"good-{place}" for place in range(40) if place not in (3, 17)), "b"]
+    assert watch.counted("ingest_rejected_total", reason="not_storable") == 3
+    records = [msgspec.json.decode(row["record"]) for row in watch.aside()]
+    assert records[0] == {
+        "app": "shop",
+        "latency_seconds": None,
+        "model_version": "unversioned",
+        "probability": None,
+        **prediction("wide-3"),
+    }
+    assert watch.counted("ingest_records_total", kind="labels") == 1
+
+
+def test_a_batch_of_which_the_database_refuses_all_ends(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def refusing(*_: Any, **__: Any) -> Any:
+        tries.append(1)
+        raise DataError("", {}, Exception("no"))
+
+    monkeypatch.setattr(events, "add_events", refusing)
+    taken = watch.take(*(prediction(f"e{place}") for place in range(2000))).result(PATIENCE_SECONDS)
+    assert (taken.accepted, len(taken.rejected)) == (0, 2000)
+    assert len(tries) < 200
 
 
 @pytest.mark.parametrize("name", ['of "his"', "a\\b", "a\nb", "\x01", "", "é", "🚲", "x" * 256])

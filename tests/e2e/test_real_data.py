@@ -357,6 +357,8 @@ def test_pushed_data_gives_the_findings_of_the_files_whatever_its_order_and_what
     log = data_set.predictions(shared_data)
     log = log[log.split == "production"]
     months = sorted(log.month.unique())
+    # Every third, and those that the daemon itself is asked about: a look at all of them would take minutes.
+    looked_at = sorted({*months[::3], months[1], months[3], months[len(months) // 2], months[-1]})
     draw = np.random.default_rng(11)
     records = as_records(log, (*data_set.categorical, *data_set.numeric))
     labels = as_labels(data_set.labels(shared_data))
@@ -365,7 +367,7 @@ def test_pushed_data_gives_the_findings_of_the_files_whatever_its_order_and_what
     late, early = records[:2000], records[2000:]
     # The reference's labels are in the label files, which a model with pushed labels does not read.
     expected = {
-        month: told([f for f in check(from_files, month, capsys) if f["feature"] != "label"]) for month in months
+        month: told([f for f in check(from_files, month, capsys) if f["feature"] != "label"]) for month in looked_at
     }
     with daemon(config, "--clock-start", month_after(months[2])) as watch:
         watch.push("labels", labels[: len(labels) // 2])  # before the predictions they belong to
@@ -378,14 +380,14 @@ def test_pushed_data_gives_the_findings_of_the_files_whatever_its_order_and_what
         watch.start("--clock-start", month_after(months[3]))
         wait_for_findings(watch, months[3])
         watch.push("predictions", late)  # behind what the profiles hold
-        for month in months:
+        for month in looked_at:
             assert_same(told(check(config, month, capsys)), expected[month], month)
         watch.kill()
         for month in (months[1], months[len(months) // 2], months[-1]):
             watch.start("--clock-start", month_after(month))
             assert_same(told(wait_for_findings(watch, month)), expected[month], month)
             watch.kill()
-        for month in months:
+        for month in looked_at:
             assert_same(told(check(config, month, capsys)), expected[month], month)
 
 

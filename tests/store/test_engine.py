@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from monitor.store import Store, StoreError, StoreFull, engine, open_for_reading
 from monitor.store.schema import STEPS, ledger, marks, meta
@@ -112,6 +113,22 @@ def test_who_no_longer_waits_for_an_answer_does_not_stop_the_writer(store: Store
     stayed.result(10)
     store.write(lambda c: note(c, "later"))
     assert noted(store) == ["stayed", "later"]
+
+
+def test_a_change_that_was_called_off_in_a_group_that_fails_does_not_stop_the_writer(store: Store) -> None:
+    held = Held(store)
+    called_off = store.submit(note)
+
+    def fails(_: Connection) -> None:
+        raise OperationalError("", {}, Exception("database or disk is full"))
+
+    failing = store.submit(fails)
+    assert called_off.cancel()
+    held.release()
+    with pytest.raises(StoreError):
+        failing.result(10)
+    store.write(note)
+    assert noted(store) == ["note"]
 
 
 def test_a_full_queue_says_so_at_once_and_loses_nothing_it_took(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_of_old_events_a_sample_stays_and_all_of_them_stay_known(store: Store) -
     store.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=NOW))
     looked, gone = [], 0
     for _ in range(10):
-        seen, went = store.write(lambda c: events.thin(c, number=1, share=0.3, received_before=NOW + 1, limit=150))
+        seen, went = store.write(lambda c: events.thin(c, number=1, share=0.3, received_before=NOW + 1000, limit=150))
         looked.append(seen)
         gone += went
     # What is in no profile yet stays whole, and nothing is looked at twice.
@@ -222,3 +223,33 @@ def test_a_sample_is_as_large_as_was_asked_for(share: float) -> None:
     taken = ids.in_sample(names, share)
     assert abs(taken.mean() - share) < 0.04
     assert (ids.in_sample(names, min(1.0, share * 1.5)) >= taken).all()  # a larger one holds it
+
+
+@pytest.mark.parametrize("mask", [1, -1])
+def test_ids_of_many_models_are_together_in_few_segments(
+    store: Store, monkeypatch: pytest.MonkeyPatch, mask: int
+) -> None:
+    """Where memory is short before any model fills a segment; also where ids have one hash."""
+    whole = ids.hashes_of
+    monkeypatch.setattr(ids, "HELD", 60)
+    monkeypatch.setattr(ids, "FULL", 200)
+    monkeypatch.setattr(ids, "hashes_of", lambda names: whole(names) & mask)
+    rows = [event(f"event {place}") for place in range(300)]
+    for at in range(0, 300, 10):
+        for model in ("demand", "risk"):
+            some = rows[at : at + 10]
+            store.write(lambda c, m=model, r=some: events.add_events(c, "shop", m, r, received=NOW))
+    assert segments(store) <= 4
+    for model in ("demand", "risk"):
+        again = store.write(lambda c, m=model: events.add_events(c, "shop", m, rows, received=NOW))
+        assert (again.new, again.duplicates) == (0, 300)
+
+
+def test_many_versions_in_one_batch_take_no_longer_than_one(store: Store) -> None:
+    rows = [event(f"event {place}", version=f"v{place}") for place in range(12_000)]
+    began = time.process_time()
+    taken = store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=NOW))
+    assert time.process_time() - began < 5.0  # a pass for each version would take 40
+    assert len(taken.new_versions) == 12_000
+    with store.read() as connection:
+        assert events.count_versions(connection, 1) == events.VERSIONS_KEPT

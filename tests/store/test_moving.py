@@ -54,3 +54,20 @@ def test_every_event_and_label_is_moved_and_profiles_go_on(tmp_path: Path) -> No
         assert source.catch_up(store, lambda _: known, now=NOW) == 2
         again = [event("e4", NOW), event("new", NOW)]
         assert store.write(lambda c: events.add_events(c, "shop", "demand", again, received=NOW)).new == 1
+
+
+def test_a_model_without_rows_gives_no_number_that_its_profile_knows(tmp_path: Path) -> None:
+    known = reference()
+    with opened(tmp_path) as store:
+        rows = [event(f"e{place}", NOW + place, temp=place / 10) for place in range(3)]
+        store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=NOW))
+        source = IngestSource(store, "shop", "demand", bucket_seconds=3600)
+        source.catch_up(store, lambda _: known, now=NOW)
+    with sqlite3.connect(tmp_path / "anchorwatch.db") as connection:
+        connection.executescript(OLD)
+    with opened(tmp_path) as store:
+        more = [event(f"f{place}", NOW + place) for place in range(5)]
+        store.write(lambda c: events.add_events(c, "shop", "demand", more, received=NOW))
+        source = IngestSource(store, "shop", "demand", bucket_seconds=3600)
+        assert source.catch_up(store, lambda _: known, now=NOW) == 5
+        assert source.profiles(Window(NOW, NOW + 3600), lambda _: known)["1"].rows == 8

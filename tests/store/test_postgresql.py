@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from monitor.config import StorePlace
 from monitor.options import Secret
-from monitor.store import Store, StoreError, events, open_for_reading, reading
+from monitor.records import Window
+from monitor.source.ingest import IngestSource
+from monitor.store import Store, StoreError, engine, events, ids, layout, open_for_reading, reading
 from tests.servers import PostgreSQL, closed_port, eventually, postgresql
-from tests.store.rows import NOW, event
+from tests.store.rows import NOW, event, reference
 
 pytestmark = pytest.mark.slow
 
@@ -132,3 +136,91 @@ def test_the_size_is_that_of_its_tables(server: PostgreSQL, tmp_path: Path) -> N
     add(store, *(f"event {at}" for at in range(5000)))
     assert store.size_bytes() > before + 5000 * 50
     store.close()
+
+
+def test_nobody_waits_without_end_for_a_lock_that_another_session_holds(
+    server: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 1)
+    store = Store(place(server, tmp_path), now=NOW)
+    with create_engine(server.url()).connect() as other:
+        other.exec_driver_sql(f"SELECT pg_advisory_lock({engine.WRITER_LOCK})")
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="lock"):
+            add(store, "held up")
+        assert time.monotonic() - began < 10
+        other.exec_driver_sql(f"SELECT pg_advisory_unlock({engine.WRITER_LOCK})")
+    assert add(store, "held up").new == 1
+    store.close()
+
+
+def test_a_new_column_waits_a_moment_and_no_longer_for_somebody_who_reads_the_table(
+    server: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "GROW_SECONDS", 1)
+    store = Store(place(server, tmp_path), now=NOW)
+    add(store, "there")
+    with store.read() as connection:
+        assert list(reading.wire_events(connection, 1))
+        with pytest.raises(StoreError, match="lock"):
+            store.write(lambda c: events.add_events(c, "shop", "demand", [event("wider", other=1)], received=NOW))
+        other = store.write(lambda c: events.add_events(c, "shop", "risk", [event("of another")], received=NOW))
+        assert other.new == 1
+    again = store.write(lambda c: events.add_events(c, "shop", "demand", [event("wider", other=1)], received=NOW))
+    assert again.new == 1
+    store.close()
+
+
+def test_a_time_after_2038_is_a_time_like_any_other(server: PostgreSQL, tmp_path: Path) -> None:
+    store, known = Store(place(server, tmp_path), now=NOW), reference()
+    late = 2_524_608_000.0  # 2050
+    rows = [event("late", late, version="of 2050", temp=0.5)]
+    store.write(lambda c: events.add_events(c, "later", "demand", rows, received=NOW))
+    source = IngestSource(store, "later", "demand", bucket_seconds=3600)
+    assert source.catch_up(store, lambda _: known, now=NOW) == 1
+    assert source.profiles(Window(late, late + 3600), lambda _: known)["of 2050"].rows == 1
+    store.close()
+
+
+def test_a_row_that_is_too_wide_is_its_own_fault(server: PostgreSQL, tmp_path: Path) -> None:
+    store = Store(place(server, tmp_path), now=NOW)
+    wide = event("wide", **{f"text {number}": f"a text of {number:06} letters" for number in range(900)})
+    entered, released = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        entered.set()
+        assert released.wait(10)
+
+    held = store.submit(hold)
+    assert entered.wait(10)
+    refused = store.submit(lambda c: events.add_events(c, "shop", "wide", [wide], received=NOW))
+    beside = store.submit(lambda c: events.add_events(c, "shop", "beside", [event("a")], received=NOW))
+    released.set()
+    held.result(10)
+    with pytest.raises(StoreError, match="too big"):
+        refused.result(10)
+    assert beside.result(10).new == 1
+    store.close()
+
+
+def test_a_daemon_that_was_idle_does_not_read_what_others_have_put_into_segments(
+    server: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids, "FULL", 100)
+    idle, busy = (Store(place(server, tmp_path / name), now=NOW) for name in ("idle", "busy"))
+
+    def push(store: Store, *names: str) -> events.Taken:
+        rows = [event(name) for name in names]
+        return store.write(lambda c: events.add_events(c, "shop", "shared", rows, received=NOW))
+
+    push(idle, "first")
+    for at in range(0, 1000, 50):
+        push(busy, *(f"event {place}" for place in range(at, at + 50)))
+    asked: list[int] = []
+    whole = ids.hashes_of
+    monkeypatch.setattr(ids, "hashes_of", lambda names: (asked.append(len(names)), whole(names))[1])
+    again = push(idle, "event 7", "first", "event 999", "last")
+    assert (again.new, again.duplicates) == (1, 3)
+    assert sum(asked) < 200
+    for store in (idle, busy):
+        store.close()
