@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.profile import Reference
 from monitor.records import Window
 from monitor.source.ingest import IngestSource
 from monitor.store import events, reading
@@ -28,13 +29,19 @@ UPDATE meta SET value = '2' WHERE key = 'schema';
 """
 
 
-def test_every_event_and_label_is_moved_and_profiles_go_on(tmp_path: Path) -> None:
+def three_in_their_profile(folder: Path) -> Reference:
+    """Events of a store that is closed again, and the reference of their profile."""
     known = reference()
-    with opened(tmp_path) as store:
+    with opened(folder) as store:
         rows = [event(f"e{place}", NOW + place, temp=place / 10) for place in range(3)]
         store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=NOW))
         source = IngestSource(store, "shop", "demand", bucket_seconds=3600)
         source.catch_up(store, lambda _: known, now=NOW)
+    return known
+
+
+def test_every_event_and_label_is_moved_and_profiles_go_on(tmp_path: Path) -> None:
+    known = three_in_their_profile(tmp_path)
     with sqlite3.connect(tmp_path / "anchorwatch.db") as connection:
         connection.executescript(OLD)
         for place in range(5):  # of which three are in their profile
@@ -57,12 +64,7 @@ def test_every_event_and_label_is_moved_and_profiles_go_on(tmp_path: Path) -> No
 
 
 def test_a_model_without_rows_gives_no_number_that_its_profile_knows(tmp_path: Path) -> None:
-    known = reference()
-    with opened(tmp_path) as store:
-        rows = [event(f"e{place}", NOW + place, temp=place / 10) for place in range(3)]
-        store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=NOW))
-        source = IngestSource(store, "shop", "demand", bucket_seconds=3600)
-        source.catch_up(store, lambda _: known, now=NOW)
+    known = three_in_their_profile(tmp_path)
     with sqlite3.connect(tmp_path / "anchorwatch.db") as connection:
         connection.executescript(OLD)
     with opened(tmp_path) as store:
