@@ -16,15 +16,17 @@ from monitor.app._profiles import ProfileUpdates
 from monitor.app.jobs import Housekeeping, Results
 from monitor.app.leases import WATCH, Leases, unit_of
 from monitor.check import References
-from monitor.config import load
+from monitor.config import StorePlace, load
 from monitor.consequences.recording import Recorder
 from monitor.metrics import Metrics
+from monitor.options import Secret
 from monitor.records import Window
 from monitor.source._open import open_events
 from monitor.source._reference import read_reference
 from monitor.store import Store, events, ids, reading
 from monitor.store.events import NewEvent
-from tests.e2e.daemon import demand, write_reference
+from tests.e2e.daemon import demand, eventually, write_reference
+from tests.servers import postgresql
 
 NOW, HOUR, DAY = 1_600_000_000.0, 3600.0, 86400.0
 ABOUT = {"app": "bikes", "model": "demand"}
@@ -122,6 +124,23 @@ def test_a_store_that_is_too_large_loses_its_oldest_rows_and_says_how_many(watch
     assert watch.store.used_bytes() <= used * 3 // 4
     assert 5000 <= evicted <= 10_000
     assert left == names[int(evicted) :]
+
+
+@pytest.mark.slow
+def test_postgresql_which_counts_now_and_then_loses_no_more_rows_than_it_has_to(tmp_path: Path) -> None:
+    write_reference(tmp_path / "reference.parquet")
+    with postgresql() as server:
+        store = Store(StorePlace(tmp_path / "data", Secret(server.url())), now=NOW)
+        watch = Watch(tmp_path, store, Metrics("0"), [NOW])
+        names = [f"event {place:06}" for place in range(20_000)]
+        for at in range(0, len(names), 2000):
+            watch.push(*names[at : at + 2000])
+        each = eventually(lambda: (store.row_bytes() or 0) < 10_000 and store.row_bytes(), "rows to be counted")
+        eventually(lambda: store.used_bytes() > 19_000 * each, "all rows to be counted")
+        watch.keep(max_size=f"{store.used_bytes() * 9 // 10}B")
+        assert watch.counted("anchorwatch_store_rows_evicted_total", **ABOUT) == 5000
+        assert watch.kept() == names[5000:]
+        store.close()
 
 
 def test_a_sample_of_what_has_been_judged_stays_and_profiles_stay_whole(

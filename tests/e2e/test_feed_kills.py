@@ -20,8 +20,8 @@ from tests.servers import kafka_broker, postgresql, redis_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-KILLS = 4
-ROWS = 3000  # between two kills
+KILLS = 3
+ROWS = 1500  # between two kills
 Send = Callable[[list[dict[str, Any]]], None]
 
 
