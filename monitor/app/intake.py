@@ -252,17 +252,28 @@ class Intake:
             try:
                 with connection.begin_nested():
                     _store(connection, [waiting], alone, self._recorder, now)
-            except SQLAlchemyError as error:
-                if not is_of_the_rows(error):
-                    raise
+            except Exception as error:
                 forget(connection)
-                with connection.begin_nested():
-                    go.add(_store_good(connection, waiting, self._recorder, now))
-            except Exception as error:  # noqa: BLE001 - handed to whoever brought the batch
-                go.refused[place] = error
+                if not isinstance(error, SQLAlchemyError):
+                    go.refused[place] = error
+                elif is_of_the_rows(error):
+                    self._store_good(connection, place, go, now)
+                else:
+                    raise
             else:
                 go.add(alone)
         forget(connection)
+
+    def _store_good(self, connection: Connection, place: int, go: _Go, now: float) -> None:
+        """Store of one batch what the database does not refuse."""
+        try:
+            with connection.begin_nested():
+                go.add(_store_good(connection, go.some[place], self._recorder, now))
+        except SQLAlchemyError as error:
+            if not is_of_the_rows(error):
+                raise
+            forget(connection)
+            go.refused[place] = StoreError(str(error.__cause__ or error).partition("\n")[0])
 
     def _answer(self, go: _Go, stored: Future[None]) -> None:
         """It is on the disk, or it is not: count it, and tell everybody who waits."""
@@ -344,15 +355,17 @@ def _store(connection: Connection, some: Sequence[_Waiting], go: _Go, recorder: 
 
 def _refuse_some(go: _Go, some: Sequence[_Waiting], batches: list[Batch]) -> None:
     """Set aside those records of these batches that the store had no room for."""
-    for subject, event, reason in go.refusals():
-        place = next(place for place, batch in enumerate(batches) if any(event is each for each in _of(batch, subject)))
+    refusals = go.refusals()
+    if not refusals:
+        return
+    owners = {
+        id(event): place for place, batch in enumerate(batches) for rows in batch.events.values() for event in rows
+    }
+    for subject, event, reason in refusals:
+        place = owners[id(event)]
         if batches[place] is some[place].batch:
             batches[place] = batches[place].copy()
         _refuse(batches[place], subject, event, "too_many_names", reason)
-
-
-def _of(batch: Batch, subject: Subject) -> Sequence[NewEvent | NewRows]:
-    return batch.events.get(subject, ())
 
 
 def _refuse(batch: Batch, subject: Subject, event: NewEvent, reason: str, message: str) -> None:

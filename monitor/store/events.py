@@ -165,15 +165,19 @@ def _with_room(
     wanted: dict[tuple[Key, Kind], None] = {}
     events, kept_values = [], []
     for event, found in zip(given, values, strict=True):
-        with_it = dict(wanted)
-        _want(with_it, found, layout)
-        missing = [each for each in with_it if each not in layout.places]
-        if len(layout.fields) + len(missing) > MOST_NAMES:
-            told = missing[MOST_NAMES - len(layout.fields)][0][1]
-            reason = f"features: expected at most {MOST_NAMES} names of one model, got another: {told[:60]!r}"
+        more: dict[tuple[Key, Kind], None] = {}
+        _want(more, found, layout)
+        new = [each for each in more if each not in layout.places and each not in wanted]
+        new = [
+            each for each in new if found[each[0]] is not None or not any((each[0], kind) in wanted for kind in Kind)
+        ]
+        room = MOST_NAMES - len(layout.fields) - len(wanted)
+        if len(new) > room:
+            name = new[room][0][1]
+            reason = f"features: expected at most {MOST_NAMES} names of one model, got another: {name[:60]!r}"
             taken.refused.append((event, reason))
             continue
-        wanted = with_it
+        wanted |= dict.fromkeys(new)
         events.append(event)
         kept_values.append(found)
     return events, kept_values, wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -196,6 +197,16 @@ def test_a_request_of_nothing_but_too_many_names_is_told_422(watch: Watch) -> No
     answered = watch.ask("POST", "/v1/predictions", too_many(5000)[:1])
     assert (answered.status, answered.json()["accepted"]) == (422, 0)
     assert watch.ids("risk") == ["a", "wide-0"]
+
+
+def test_very_many_records_of_too_many_names_hold_nobody_up(watch: Watch) -> None:
+    full = prediction("full", "risk", features={f"f{name}": 1 for name in range(990)})
+    assert watch.take(full).result(PATIENCE_SECONDS).accepted == 1
+    records = [prediction(f"e{at}", "risk", features={f"{at}-{name}": 1 for name in range(20)}) for at in range(20_000)]
+    began = time.monotonic()
+    taken = watch.take(*records).result(PATIENCE_SECONDS)
+    assert (taken.accepted, len(taken.rejected)) == (0, 20_000)
+    assert time.monotonic() - began < 10
 
 
 def test_records_that_the_database_refuses_are_found_and_the_others_are_kept(
