@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -72,6 +73,7 @@ class Daemon:
         self._jobs: dict[str, list[str]] = {}  # by unit
         self._leases = Leases(self._store, changed=self._shared)
         self._ready = False
+        self._refusal = ""  # what the store said when it last refused a tick
         self._counted_errors = 0
         self._reloading = threading.Lock()
         self._intake = Intake(
@@ -215,7 +217,8 @@ class Daemon:
             log.error("gone checks not retired", extra={"error": str(error)})  # noqa: TRY400 - the error says it all
         self._schedule(loaded, results)
         self._follow(loaded, results)
-        self._refresh()
+        with suppress(StoreError):  # the next tick will tell
+            self._refresh()
 
     def _follow(self, loaded: Loaded, results: Results) -> None:
         """Begin to pull what is pulled."""
@@ -329,8 +332,16 @@ class Daemon:
             self._late(app, model, check)
 
     def _tick(self, results: Results) -> None:
-        effects = self._store.write(results.recorder.tick)
-        results.tell(effects)
+        try:
+            results.tell(self._store.write(results.recorder.tick))
+            self._refusal = ""
+        except StoreError as error:
+            # Once for each reason, and not each second.
+            if str(error) != self._refusal:
+                log.error("store refused", extra={"error": str(error)})  # noqa: TRY400 - the error says it all
+            self._refusal = str(error)
+            self._count_errors()
+            return
         self._refresh()
 
     def _changed(self, _: Effects) -> None:
@@ -338,7 +349,8 @@ class Daemon:
         self._refresh()
 
     def _refresh(self) -> None:
-        """The figures that are counted in the store."""
+        """The figures that are counted in the store, and how often it refused."""
+        self._count_errors()
         if not self._leases.holds(WATCH):
             return
         with self._store.read() as connection:
@@ -353,6 +365,8 @@ class Daemon:
             if model.retraining is not None:
                 under_way = float((app.name, model.name) in active)
                 self._metrics.set("anchorwatch_retraining_active", under_way, app=app.name, model=model.name)
+
+    def _count_errors(self) -> None:
         errors = self._store.errors - self._counted_errors
         self._counted_errors += errors
         self._metrics.add("anchorwatch_store_errors_total", errors)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -50,7 +51,8 @@ class _Waiting:
         if fault is None:
             self.future.set_result(self.batch)
         else:
-            self.future.set_exception(fault)
+            # One of its own: each that raises it adds where it went through.
+            self.future.set_exception(copy(fault))
 
 
 _Settled = list[tuple[_Waiting, BaseException | None]]

@@ -352,11 +352,11 @@ class Store(ReadStore):
             self.errors += 1
             with suppress(SQLAlchemyError), self._writer.connect() as connection:
                 forget(connection)
-            failure = StoreError(f"{self.name}: {_said(error)}")
+            said = f"{self.name}: {_said(error)}"
             for _, future in group:
                 # One that was called off is over, and says so when it is asked to run.
                 if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
-                    future.set_exception(failure)
+                    future.set_exception(StoreError(said))
             return
         for future, value, fault in results:
             if fault is None:

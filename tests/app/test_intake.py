@@ -28,7 +28,7 @@ from monitor.store import Store, StoreError, StoreFull, events
 from monitor.store.events import NewRows
 from monitor.store.quarantine import read_aside
 from monitor.store.reading import wire_events
-from monitor.web import create_app
+from monitor.web import _server, create_app
 from monitor.wire import Batch
 
 AT = 1_795_161_600
@@ -497,3 +497,40 @@ def test_a_record_that_was_cut_is_not_sent_again(watch: Watch) -> None:
     assert (row["whole"], len(row["record"])) == (False, 16 * 1024)
     assert watch.ask("POST", "/v1/rejected", {"kind": "predictions"}).json() == {"accepted": 0, "rejected": []}
     assert watch.aside() == [row]
+
+
+# --- reloads ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_reload_while_the_store_cannot_be_read_leaves_everything_scheduled(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable() -> Any:
+        raise StoreError("the database is being restarted")
+
+    watch.take(prediction("a")).result(PATIENCE_SECONDS)
+    watch.daemon.start()
+    before = sum(map(len, watch.daemon._jobs.values()))
+    with monkeypatch.context() as broken:
+        broken.setattr(watch.store, "read", unreadable)
+        assert watch.daemon.reload() == []
+    assert sum(map(len, watch.daemon._jobs.values())) == before > 0
+    watch.take(prediction("b")).result(PATIENCE_SECONDS)
+    assert watch.ids() == ["a", "b"]
+
+
+# --- room -------------------------------------------------------------------------------------------------------------
+
+
+def test_bodies_that_would_take_too_much_at_once_are_told_to_come_again(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_server, "BODIES_BYTES", 1000)
+    large = [prediction(f"e{place}") for place in range(100)]
+    refused = watch.ask("POST", "/v1/predictions", large)
+    assert (refused.status, refused.json()["error"]) == (503, "expected less to come at once; send it again")
+    assert watch.counted("ingest_requests_refused_total", reason="too_much_at_once") == 1
+    # What it had taken is given back.
+    for place in range(20):
+        assert watch.ask("POST", "/v1/predictions", [prediction(f"small-{place}")]).status == 202
+    assert len(watch.ids()) == 20
