@@ -20,7 +20,7 @@ from tests.servers import kafka_broker, postgresql, redis_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-KILLS = 3
+KILLS = 2
 ROWS = 1500  # between two kills
 Send = Callable[[list[dict[str, Any]]], None]
 

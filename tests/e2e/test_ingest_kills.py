@@ -30,7 +30,7 @@ from tests.e2e.daemon import Daemon, command, daemon, demand, eventually, export
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-KILLS = int(os.environ.get("ANCHORWATCH_KILLS", "12"))
+KILLS = int(os.environ.get("ANCHORWATCH_KILLS", "8"))
 CLIENTS, BATCH = 3, 200
 START = instant("2026-01-05T00:00:00Z")
 HOURS = 6
