@@ -137,6 +137,8 @@ def _of_one(value: Any, names: Sequence[str], outcome: Outcome) -> Said:
         if value is None:
             raise Unreadable(Reason.NO_PREDICTION, "expected a prediction, got null")
         return value, None
+    if len(names) != len(value):
+        names = ()  # they are of the list around this one
     told = names or (outcome.classes if len(outcome.classes) == len(value) else ())
     if not value or not all(is_number(item) for item in value) or not (told or _is_distribution(value)):
         got = f"got {len(value)} values that are neither named nor probabilities"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from monitor.serving_logs import Limits, Outcome
+from monitor.serving_logs import Limits, Outcome, Unreadable
 from monitor.serving_logs._bodies import request_body, response_body
 from monitor.serving_logs._features import features
-from monitor.serving_logs._outcomes import outcomes
+from monitor.serving_logs._outcomes import _of_named, outcomes
 from tests.serving_logs.wire import refused
 
 AB = ["a", "b"]
@@ -190,3 +190,8 @@ def test_scores_of_two_classes_are_told_from_the_classes_by_all_rows_of_a_call()
     assert outcomes(body, Outcome(classes=("0", "1"))) == [("0", 0.0), ("1", 1.0), ("0", 0.3)]
     body = response_body({"predictions": [0.0, 1.0]}, Limits())
     assert outcomes(body, Outcome(classes=("0", "1"))) == [(0.0, None), (1.0, None)]
+
+
+def test_names_of_the_list_around_the_scores_are_not_taken_for_those_of_the_classes() -> None:
+    with pytest.raises(Unreadable, match="expected numbers as probabilities"):
+        _of_named({"labels": [None], "probabilities": [[0.2, 0.8]]}, Outcome())
