@@ -12,7 +12,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 ROWS_TOGETHER = 128
-VALUES_TOGETHER = 30_000  # SQLite takes 32,766 in a statement, PostgreSQL 65,535
+VALUES_TOGETHER = (
+    4_000  # a prepared statement takes 80 bytes for each, and one is kept for each size and set of columns
+)
+STATEMENTS = 64  # so many are kept
 
 
 def insert_new(connection: Connection, table: Table) -> Any:
@@ -68,7 +71,7 @@ def insert_rows(
     return inserted
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=STATEMENTS)
 def _insertion(verb: str, table: str, columns: tuple[str, ...], rows: int, mark: str, *, new_only: bool) -> str:
     one = f"({', '.join([mark] * len(columns))})"
     otherwise = " ON CONFLICT DO NOTHING" if new_only else ""

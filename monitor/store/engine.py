@@ -24,7 +24,7 @@ from sqlalchemy.pool import QueuePool
 
 from monitor.config import StorePlace
 from monitor.store import schema
-from monitor.store.dialect import forget, is_of_the_rows, live_rows, rows_bytes, tables_bytes
+from monitor.store.dialect import STATEMENTS, forget, is_of_the_rows, live_rows, rows_bytes, tables_bytes
 
 T = TypeVar("T")
 Change = Callable[[Connection], T]
@@ -32,6 +32,7 @@ Change = Callable[[Connection], T]
 FILE, LOCK = "anchorwatch.db", "anchorwatch.lock"
 WRITER_LOCK = 0x616E63686F72  # a number that nobody else's advisory locks are likely to have
 QUEUE_LENGTH = 1000
+COMPILED = 200  # statements that are kept in SQLAlchemy's own form; those on a wide model's columns are large
 GROUP = 200  # changes a commit takes at most
 BUSY_SECONDS = 10
 IDLE_SECONDS = 60  # a transaction of ours that does nothing for so long has lost its daemon
@@ -62,6 +63,7 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
+        cached_statements=STATEMENTS,
     )
     if read_only:
         connection.execute("PRAGMA query_only = ON")
@@ -79,6 +81,7 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 def _sqlite(path: Path, *, read_only: bool, size: int) -> Engine:
     engine = create_engine(
         "sqlite://",
+        query_cache_size=COMPILED,
         creator=lambda: _connect(path, read_only=read_only),
         poolclass=QueuePool,
         pool_size=size,
@@ -97,6 +100,7 @@ def _postgresql(url: URL, *, read_only: bool, size: int) -> Engine:
         options += f" -c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
     engine = create_engine(
         url,
+        query_cache_size=COMPILED,
         pool_size=size,
         max_overflow=4,
         pool_pre_ping=True,  # the server may have been restarted
