@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 3.0  # real time
 READ_SECONDS = 5.0  # real time
-AT_ONCE_SECONDS = 0.25  # real time: of a rush, what comes in comes first; what is left is for the next run, or for a look,
+AT_ONCE_SECONDS = (
+    0.25  # real time: of a rush, what comes in comes first; what is left is for the next run, or for a look,
+)
 AT_MOST_SECONDS = 1.0  # and as long as something is left, each run may take longer than the last, up to a third of one
 LONGER = 1.05
 
