@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from copy import copy
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from monitor.app._going import Go, Waiting, store, store_good, tell
+from monitor.app._taken import VersionLabels, count_taken
 from monitor.config import Config
 from monitor.consequences.recording import Effects, Recorder
 from monitor.metrics import Metrics
 from monitor.store import Store, StoreError, StoreFull, events
 from monitor.store.dialect import forget, is_of_the_rows
-from monitor.store.events import NewEvent, NewRows, Taken
-from monitor.store.layout import PREDICTION, PROBABILITY, Layout, Of, layout_of
-from monitor.store.quarantine import records_aside, set_aside, take_out
+from monitor.store.layout import Layout, layout_of
+from monitor.store.quarantine import records_aside, take_out
 from monitor.wire import Batch, Expected, Kind, Subject, decode, read_body, read_typed
 from monitor.wire.calls import Services, read_calls
 from monitor.wire.typed import TypedDecoder, Unfit, first_model
@@ -33,54 +29,7 @@ from monitor.wire.typed import TypedDecoder, Unfit, first_model
 WAITING_RECORDS = 100_000  # beyond them, whoever brings more is asked to come again
 PATIENCE_SECONDS = 0.002
 AGAIN = 1000  # records set aside that are sent again at once
-HALVINGS = 64  # so often a batch is halved to find records that the database refuses; then what is left goes with them
 TOGETHER = 20_000  # records that are stored in one go
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A batch that is to be stored, and who waits for it."""
-
-    batch: Batch
-    future: Future[Batch] | asyncio.Future[Batch]
-
-    def settle(self, fault: BaseException | None) -> None:
-        """Tell who waits; one who waits in a loop is told there, and may have gone."""
-        if self.future.done():
-            return
-        if fault is None:
-            self.future.set_result(self.batch)
-        else:
-            # One of its own: each that raises it adds where it went through.
-            self.future.set_exception(copy(fault))
-
-
-_Settled = list[tuple[_Waiting, BaseException | None]]
-
-
-@dataclass(slots=True)
-class _Go:
-    """Some batches that are stored in one go, and what became of them."""
-
-    some: list[_Waiting] = field(default_factory=list)
-    refused: dict[int, Exception] = field(default_factory=dict)  # by place among them
-    taken: list[tuple[Kind, Subject, Taken]] = field(default_factory=list)
-    layouts: dict[Subject, Layout] = field(default_factory=dict)
-    effects: Effects = field(default_factory=Effects)
-
-    def forget(self) -> None:
-        """It was undone."""
-        self.taken, self.layouts, self.effects = [], {}, Effects()
-
-    def refusals(self) -> list[tuple[Subject, NewEvent, str]]:
-        """The records that the store has no room for, and why."""
-        return [(subject, *each) for _, subject, taken in self.taken for each in taken.refused]
-
-    def add(self, other: _Go) -> None:
-        """What became of another one is part of this."""
-        self.taken += other.taken
-        self.layouts |= other.layouts
-        self.effects.add(other.effects)
 
 
 class Intake:
@@ -93,7 +42,7 @@ class Intake:
         self._versions = VersionLabels()
         # Entered again by whoever asks the store and is answered at once.
         self._door = threading.RLock()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._records = 0
         self._asked = False
         self._crowded = False
@@ -172,7 +121,7 @@ class Intake:
         future = Future[Batch]()
         # Whoever asked may go; what they brought is stored all the same, and their going disturbs nobody.
         future.set_running_or_notify_cancel()
-        self._wait(_Waiting(batch, future))
+        self._wait(Waiting(batch, future))
         return future
 
     async def take_soon(self, batch: Batch) -> Batch:
@@ -183,10 +132,10 @@ class Intake:
             StoreError: the store is closed, or could not do it.
         """
         future: asyncio.Future[Batch] = asyncio.get_running_loop().create_future()
-        self._wait(_Waiting(batch, future))
+        self._wait(Waiting(batch, future))
         return await future
 
-    def _wait(self, waiting: _Waiting) -> None:
+    def _wait(self, waiting: Waiting) -> None:
         batch = waiting.batch
         with self._door:
             if self._records + batch.records > max(WAITING_RECORDS, batch.records):
@@ -206,7 +155,7 @@ class Intake:
         return self._records
 
     def _ask(self) -> None:
-        go = _Go()
+        go = Go()
         self._asked = True
         try:
             future = self._store.submit(partial(self._store_some, go))
@@ -215,7 +164,7 @@ class Intake:
             raise
         future.add_done_callback(partial(self._answer, go))
 
-    def _next(self) -> list[_Waiting]:
+    def _next(self) -> list[Waiting]:
         """What is stored in the next go."""
         with self._door:
             some, records = 0, 0
@@ -229,7 +178,7 @@ class Intake:
             self._asked = False
             return taken
 
-    def _store_some(self, go: _Go, connection: Connection) -> None:
+    def _store_some(self, go: Go, connection: Connection) -> None:
         """In the writer: store what waits, all of it together, or, where something of it is refused, one by one."""
         if self._crowded:
             # Others are on their way: a moment's patience stores twice as much at once.
@@ -239,7 +188,7 @@ class Intake:
         now = self._now()
         try:
             with connection.begin_nested():
-                _store(connection, go.some, go, self._recorder, now)
+                store(connection, go.some, go, self._recorder, now)
         except Exception as error:
             if isinstance(error, SQLAlchemyError) and not is_of_the_rows(error):
                 raise  # the disk's fault is everybody's
@@ -247,13 +196,13 @@ class Intake:
             go.forget()
             self._store_each(connection, go, now)
 
-    def _store_each(self, connection: Connection, go: _Go, now: float) -> None:
+    def _store_each(self, connection: Connection, go: Go, now: float) -> None:
         for place, waiting in enumerate(go.some):
             forget(connection)
-            alone = _Go()
+            alone = Go()
             try:
                 with connection.begin_nested():
-                    _store(connection, [waiting], alone, self._recorder, now)
+                    store(connection, [waiting], alone, self._recorder, now)
             except Exception as error:
                 forget(connection)
                 if not isinstance(error, SQLAlchemyError):
@@ -266,18 +215,18 @@ class Intake:
                 go.add(alone)
         forget(connection)
 
-    def _store_good(self, connection: Connection, place: int, go: _Go, now: float) -> None:
+    def _store_good(self, connection: Connection, place: int, go: Go, now: float) -> None:
         """Store of one batch what the database does not refuse."""
         try:
             with connection.begin_nested():
-                go.add(_store_good(connection, go.some[place], self._recorder, now))
+                go.add(store_good(connection, go.some[place], self._recorder, now))
         except SQLAlchemyError as error:
             if not is_of_the_rows(error):
                 raise
             forget(connection)
             go.refused[place] = StoreError(str(error.__cause__ or error).partition("\n")[0])
 
-    def _answer(self, go: _Go, stored: Future[None]) -> None:
+    def _answer(self, go: Go, stored: Future[None]) -> None:
         """It is on the disk, or it is not: count it, and tell everybody who waits."""
         error = stored.exception()
         if error is not None and not go.some:
@@ -286,7 +235,7 @@ class Intake:
             if error is None:
                 self._count(go)
         finally:
-            _tell([(waiting, error or go.refused.get(place)) for place, waiting in enumerate(go.some)])
+            tell([(waiting, error or go.refused.get(place)) for place, waiting in enumerate(go.some)])
             self._ask_again(error)
 
     def _ask_again(self, error: BaseException | None) -> None:
@@ -299,9 +248,9 @@ class Intake:
                     left = []
                 except StoreError as full:
                     error, self._waiting, self._records = full, [], 0
-        _tell([(waiting, error or StoreError("the store is closed")) for waiting in left])
+        tell([(waiting, error or StoreError("the store is closed")) for waiting in left])
 
-    def _count(self, go: _Go) -> None:
+    def _count(self, go: Go) -> None:
         for kind, (app, model), taken in go.taken:
             count_taken(self._metrics, kind, app, model, taken, self._versions)
         for place, waiting in enumerate(go.some):
@@ -311,185 +260,3 @@ class Intake:
         for subject, layout in go.layouts.items():
             self._learn(subject, layout)
         self._told(go.effects)
-
-
-def _tell(settled: _Settled) -> None:
-    """Tell all who wait what became of their batches."""
-    loops: dict[asyncio.AbstractEventLoop, _Settled] = {}
-    for waiting, fault in settled:
-        if isinstance(waiting.future, asyncio.Future):
-            loops.setdefault(waiting.future.get_loop(), []).append((waiting, fault))
-        else:
-            waiting.settle(fault)
-    for loop, some in loops.items():
-        with suppress(RuntimeError):  # it is closed, and nobody waits there any more
-            loop.call_soon_threadsafe(_settle, some)
-
-
-def _settle(settled: _Settled) -> None:
-    for waiting, fault in settled:
-        waiting.settle(fault)
-
-
-def _store(connection: Connection, some: Sequence[_Waiting], go: _Go, recorder: Recorder, now: float) -> None:
-    """Store batches in the caller's savepoint; a version that is new may be what a retraining has brought."""
-    # What a batch's own steps add to it must be gone if this comes to nothing.
-    batches = [each.batch.copy() if each.batch.also else each.batch for each in some]
-    together: dict[Subject, list[Any]] = {}
-    labels: dict[Subject, list[Any]] = {}
-    for batch in batches:
-        for step in batch.also:
-            step(connection, batch, now)
-        for subject, rows in batch.events.items():
-            together.setdefault(subject, []).extend(rows)
-        for subject, found in batch.labels.items():
-            labels.setdefault(subject, []).extend(found)
-    for subject, rows in together.items():
-        _store_events(connection, subject, rows, go, recorder, now)
-    for (app, model), found in labels.items():
-        go.taken.append(("labels", (app, model), events.add_labels(connection, app, model, found, received=now)))
-    _refuse_some(go, some, batches)
-    if rejections := [each for batch in batches for each in batch.rejections]:
-        set_aside(connection, rejections, now=now)
-    for waiting, batch in zip(some, batches, strict=True):
-        waiting.batch = batch
-
-
-def _refuse_some(go: _Go, some: Sequence[_Waiting], batches: list[Batch]) -> None:
-    """Set aside those records of these batches that the store had no room for."""
-    refusals = go.refusals()
-    if not refusals:
-        return
-    owners = {
-        id(event): place for place, batch in enumerate(batches) for rows in batch.events.values() for event in rows
-    }
-    for subject, event, reason in refusals:
-        place = owners[id(event)]
-        if batches[place] is some[place].batch:
-            batches[place] = batches[place].copy()
-        _refuse(batches[place], subject, event, "too_many_names", reason)
-
-
-def _refuse(batch: Batch, subject: Subject, event: NewEvent, reason: str, message: str) -> None:
-    """Set a record aside that was read well, and that the store does not take."""
-    app, model = subject
-    record = {
-        "app": app, "model": model, "event_id": event.event_id, "timestamp": event.time, "model_version": event.version,
-        "features": event.features, "prediction": event.prediction, "probability": event.probability,
-        "latency_seconds": event.latency,
-    }  # fmt: skip
-    batch.reject(event.place, reason, message, msgspec.json.encode(record))
-
-
-def _store_good(connection: Connection, waiting: _Waiting, recorder: Recorder, now: float) -> _Go:
-    """Store a batch without those records that the database refuses; they are found by halving."""
-    events_go, others = _Go(), _Go()
-    batch = waiting.batch.copy()
-    for step in batch.also:
-        step(connection, batch, now)
-    given, batch.events, batch.also = batch.events, {}, []
-    tries = [HALVINGS]
-    for subject, rows in given.items():
-        _store_halves(connection, batch, subject, _one_by_one(rows), events_go, recorder, now, tries)
-    for subject, event, reason in events_go.refusals():
-        _refuse(batch, subject, event, "too_many_names", reason)
-    waiting.batch = batch
-    _store(connection, [waiting], others, recorder, now)
-    events_go.add(others)
-    return events_go
-
-
-def _one_by_one(rows: Sequence[NewEvent | NewRows]) -> list[NewEvent | NewRows]:
-    found: list[NewEvent | NewRows] = []
-    for each in rows:
-        if isinstance(each, NewRows):
-            found += [NewRows(each.fields, [row], each.place + at) for at, row in enumerate(each.rows)]
-        else:
-            found.append(each)
-    return found
-
-
-def _store_halves(
-    connection: Connection,
-    batch: Batch,
-    subject: Subject,
-    rows: Sequence[NewEvent | NewRows],
-    go: _Go,
-    recorder: Recorder,
-    now: float,
-    tries: list[int],
-) -> None:
-    alone = _Go()
-    try:
-        with connection.begin_nested():
-            _store_events(connection, subject, rows, alone, recorder, now)
-    except SQLAlchemyError as error:
-        if not is_of_the_rows(error):
-            raise
-        forget(connection)
-        tries[0] -= 1
-        if len(rows) > 1 and tries[0] > 0:
-            middle = len(rows) // 2
-            for half in (rows[:middle], rows[middle:]):
-                _store_halves(connection, batch, subject, half, go, recorder, now, tries)
-            return
-        message = f"expected a record that the database takes, it says: {str(error.__cause__ or error).splitlines()[0]}"
-        for each in rows:
-            _refuse(batch, subject, _event_of(each), "not_storable", message)
-    else:
-        go.add(alone)
-
-
-def _event_of(row: NewEvent | NewRows) -> NewEvent:
-    """A row of one record as it came."""
-    if isinstance(row, NewEvent):
-        return row
-    event_id, time, version, latency, _, *values = row.rows[0]
-    held = {each.key: value for each, value in zip(row.fields, values, strict=True) if value is not None}
-    features = {name: value for (of, name), value in held.items() if of is Of.FEATURE}
-    classes = {name: value for (of, name), value in held.items() if of is Of.CLASS_PROBABILITY}
-    score = held.get(PROBABILITY, classes or None)
-    return NewEvent(event_id, time, version, features, held.get(PREDICTION), score, latency, row.place)
-
-
-def _store_events(
-    connection: Connection, subject: Subject, rows: Sequence[Any], go: _Go, recorder: Recorder, now: float
-) -> None:
-    app, model = subject
-    # One after the other where they differ in how they were read: of one id, the first stands.
-    for _, run in groupby(rows, key=lambda row: isinstance(row, NewRows) and row.fields):
-        taken = events.add_events(connection, app, model, run, received=now)
-        go.taken.append(("predictions", subject, taken))
-        for version in taken.new_versions:
-            go.effects.retrainings += recorder.retrainings.version_seen(connection, app, model, version, now)
-    go.layouts[subject] = layout_of(connection, events.model_id(connection, app, model))
-
-
-class VersionLabels:
-    """The versions that have counters of their own: a version is a stranger's text, and every series costs memory."""
-
-    def __init__(self, most: int = 50) -> None:
-        self._most = most
-        self._shown: dict[Subject, set[str]] = {}
-
-    def of(self, subject: Subject, version: str) -> str:
-        """The label of a version: itself, or `other` for those beyond the first so many of a model."""
-        shown = self._shown.setdefault(subject, set())
-        if len(shown) < self._most:
-            shown.add(version)
-        return version if version in shown else "other"
-
-
-def count_taken(metrics: Metrics, kind: Kind, app: str, model: str, taken: Taken, shown: VersionLabels) -> None:
-    """Count what was stored; called once it is on the disk."""
-    subject = {"app": app, "model": model}
-    metrics.add("anchorwatch_ingest_records_total", taken.new, kind=kind, **subject)
-    metrics.add("anchorwatch_ingest_duplicates_total", taken.duplicates, kind=kind, **subject)
-    if kind == "labels":
-        metrics.add("anchorwatch_model_labels_total", taken.new, **subject)
-    for version, rows in taken.predictions.items():
-        label = shown.of((app, model), version)
-        metrics.add("anchorwatch_model_predictions_total", rows, version=label, **subject)
-        if version in taken.latencies:
-            seconds = taken.latencies[version]
-            metrics.observe_many("anchorwatch_model_latency_seconds", seconds, version=label, **subject)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.app.intake import VersionLabels
+from monitor.app._taken import VersionLabels
 from monitor.config import Config
 from monitor.config.model import App
 from monitor.web import create_app
