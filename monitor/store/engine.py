@@ -13,124 +13,23 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection, Engine, event, inspect
+from sqlalchemy.exc import SQLAlchemyError
 
 from monitor.config import StorePlace
 from monitor.store import schema
-from monitor.store.dialect import STATEMENTS, forget, is_of_the_rows, live_rows, rows_bytes, tables_bytes
+from monitor.store.dialect import forget, is_of_the_rows, live_rows, rows_bytes, tables_bytes
+from monitor.store.reaching import StoreError, StoreFull, connect, postgresql_engine, sqlite_engine, url_of
 
 T = TypeVar("T")
 Change = Callable[[Connection], T]
 
 FILE, LOCK = "anchorwatch.db", "anchorwatch.lock"
-WRITER_LOCK = 0x616E63686F72  # a number that nobody else's advisory locks are likely to have
 QUEUE_LENGTH = 1000
-COMPILED = 200  # statements that are kept in SQLAlchemy's own form; those on a wide model's columns are large
 GROUP = 200  # changes a commit takes at most
-BUSY_SECONDS = 10
-IDLE_SECONDS = 60  # a transaction of ours that does nothing for so long has lost its daemon
-# What libpq is told, so that a database whose host is gone is noticed.
-PEER_IS_ALIVE = {
-    "connect_timeout": BUSY_SECONDS,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-
-
-class StoreError(Exception):
-    """The store could not do what was asked; nothing of it was kept."""
-
-
-class StoreFull(StoreError):
-    """More changes wait than the queue holds; ask again later."""
-
-
-def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rwc"
-    # Transactions are begun by us: Python's own rules would leave schema changes and reads outside of them.
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}",
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=STATEMENTS,
-    )
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
-    else:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # FULL: a commit is on the disk when it returns, also through a power cut. It is what 202 promises.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA journal_size_limit = 67108864")
-    connection.execute("PRAGMA foreign_keys = ON")
-    # In KiB, for each connection: the daemon lives beside an application that needs the memory more.
-    connection.execute(f"PRAGMA cache_size = -{512 if read_only else 2048}")
-    return connection
-
-
-def _sqlite(path: Path, *, read_only: bool, size: int) -> Engine:
-    engine = create_engine(
-        "sqlite://",
-        query_cache_size=COMPILED,
-        creator=lambda: _connect(path, read_only=read_only),
-        poolclass=QueuePool,
-        pool_size=size,
-        max_overflow=4,
-    )
-    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-    return engine
-
-
-def _postgresql(url: URL, *, read_only: bool, size: int) -> Engine:
-    said = url.query.get("options", "")
-    options = f"{said} -c default_transaction_read_only={'on' if read_only else 'off'} -c timezone=UTC"
-    if not read_only:
-        # Nobody waits without end for a lock, nor holds one from beyond the grave.
-        options += f" -c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
-    engine = create_engine(
-        url,
-        query_cache_size=COMPILED,
-        pool_size=size,
-        max_overflow=4,
-        pool_pre_ping=True,  # the server may have been restarted
-        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
-        connect_args={**PEER_IS_ALIVE, "options": options, "application_name": "anchorwatch"},
-    )
-    if not read_only:
-        # One writer at a time, as with SQLite: so that numbers are given in the order in which they become visible.
-        lock = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(lock))
-    return engine
-
-
-def _url(place: StorePlace) -> URL | None:
-    """The database's URL, None where the store is a file.
-
-    Raises:
-        StoreError: the URL is none of PostgreSQL's, cannot be read, or its driver is not installed.
-    """
-    if place.url is None:
-        return None
-    try:
-        url = make_url(place.url.reveal())
-    except (OSError, ValueError, ArgumentError):
-        raise StoreError("store.url: expected a URL such as postgresql+psycopg://user:password@host/name") from None
-    if url.get_backend_name() != "postgresql":
-        raise StoreError(f"store.url: expected postgresql+psycopg://…, got {url.drivername}://…")
-    if find_spec("psycopg") is None:
-        raise StoreError("store.url: expected the package psycopg: install anchorwatch[postgres]")
-    return url.set(drivername="postgresql+psycopg")
 
 
 class ReadStore:
@@ -142,7 +41,7 @@ class ReadStore:
         Raises:
             StoreError: the URL of the database is of no use.
         """
-        self.url = _url(place)
+        self.url = url_of(place)
         self.path = place.data_dir / FILE
         #: What the store is called in messages, without its password.
         self.name = FILE if self.url is None else f"{self.url.host or 'localhost'}/{self.url.database}"
@@ -150,8 +49,8 @@ class ReadStore:
 
     def _engine(self, *, read_only: bool, size: int) -> Engine:
         if self.url is None:
-            return _sqlite(self.path, read_only=read_only, size=size)
-        return _postgresql(self.url, read_only=read_only, size=size)
+            return sqlite_engine(self.path, read_only=read_only, size=size)
+        return postgresql_engine(self.url, read_only=read_only, size=size)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -227,11 +126,11 @@ def compact(place: StorePlace) -> None:
     try:
         # Neither database does it within a transaction.
         if store.url is None:
-            with closing(_connect(store.path, read_only=False)) as file:
+            with closing(connect(store.path, read_only=False)) as file:
                 file.execute("VACUUM")
                 file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
-            engine = _postgresql(store.url, read_only=False, size=1)
+            engine = postgresql_engine(store.url, read_only=False, size=1)
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM (FULL, ANALYZE)")
             engine.dispose()

@@ -14,7 +14,7 @@ from monitor.config import StorePlace
 from monitor.options import Secret
 from monitor.records import Window
 from monitor.source.ingest import IngestSource
-from monitor.store import Store, StoreError, engine, events, ids, layout, open_for_reading, reading
+from monitor.store import Store, StoreError, events, ids, layout, open_for_reading, reaching, reading
 from tests.servers import PostgreSQL, closed_port, eventually, postgresql
 from tests.store.rows import NOW, event, reference
 
@@ -141,15 +141,15 @@ def test_the_size_is_that_of_its_tables(server: PostgreSQL, tmp_path: Path) -> N
 def test_nobody_waits_without_end_for_a_lock_that_another_session_holds(
     server: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 1)
+    monkeypatch.setattr(reaching, "BUSY_SECONDS", 1)
     store = Store(place(server, tmp_path), now=NOW)
     with create_engine(server.url()).connect() as other:
-        other.exec_driver_sql(f"SELECT pg_advisory_lock({engine.WRITER_LOCK})")
+        other.exec_driver_sql(f"SELECT pg_advisory_lock({reaching.WRITER_LOCK})")
         began = time.monotonic()
         with pytest.raises(StoreError, match="lock"):
             add(store, "held up")
         assert time.monotonic() - began < 10
-        other.exec_driver_sql(f"SELECT pg_advisory_unlock({engine.WRITER_LOCK})")
+        other.exec_driver_sql(f"SELECT pg_advisory_unlock({reaching.WRITER_LOCK})")
     assert add(store, "held up").new == 1
     store.close()
 
