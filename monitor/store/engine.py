@@ -217,9 +217,10 @@ class Store(ReadStore):
             # Not behind the door: where the queue is full, the writer may have to come through it to make room.
             self._queue.put(None)
         self._thread.join()
+        # The writer goes last: the last one out puts the log into the database, and a reader may not.
+        super().close()
         self._writer.dispose()
         self._release()
-        super().close()
 
     def _release(self) -> None:
         if self._held is not None:

@@ -307,3 +307,54 @@ def small_disk(path: Path, megabytes: int = 3) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+class FailingDisk:
+    """A small file system of its own that a fault of its disk makes read-only, as ext4 does; needs root.
+
+    Nothing but taking it off, mending and mounting it again makes it writable.
+    """
+
+    def __init__(self, image: Path, path: Path, megabytes: int = 96) -> None:
+        if os.geteuid() != 0 or not all(map(shutil.which, ["mount", "mkfs.ext4", "findmnt"])):
+            pytest.skip("NOT TESTED: a disk that becomes read-only; that needs root, mount and ext4's programs")
+        self.image, self.path = image, path
+        with image.open("wb") as file:
+            file.truncate(megabytes << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+        path.mkdir()
+        said = self._mount()
+        if said:
+            pytest.skip(f"NOT TESTED: a disk that becomes read-only; none can be mounted here: {said}")
+
+    def _mount(self) -> str:
+        options = ["-t", "ext4", "-o", "loop,errors=remount-ro", str(self.image), str(self.path)]
+        return subprocess.run(["mount", *options], capture_output=True, text=True, check=False).stderr.strip()
+
+    def fail(self) -> None:
+        """From now on nothing can be written, also to files that are open."""
+        found = ["findmnt", "--noheadings", "--output", "SOURCE", str(self.path)]
+        device = Path(subprocess.run(found, capture_output=True, text=True, check=True).stdout.strip())
+        Path("/sys/fs/ext4", device.name, "trigger_fs_error").write_text("1", encoding="ascii")
+        with pytest.raises(OSError, match="Read-only file system"):
+            (self.path / "probe").touch()
+
+    def mend(self) -> None:
+        """As a person does it; nobody may have files of it open."""
+        self.unmount()
+        assert subprocess.run(["e2fsck", "-p", str(self.image)], capture_output=True, check=False).returncode <= 1
+        assert not self._mount()
+
+    def unmount(self) -> None:
+        """Take it off."""
+        subprocess.run(["umount", str(self.path)], check=True)
+
+
+@contextlib.contextmanager
+def failing_disk(image: Path, path: Path) -> Iterator[FailingDisk]:
+    """A disk that can be made to fail, taken off at the end."""
+    disk = FailingDisk(image, path)
+    try:
+        yield disk
+    finally:
+        disk.unmount()

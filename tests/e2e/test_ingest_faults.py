@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.e2e.daemon import (
     Daemon,
@@ -19,6 +20,7 @@ from tests.e2e.daemon import (
     demand,
     eventually,
     export,
+    failing_disk,
     small_disk,
     write_config,
     write_reference,
@@ -106,7 +108,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_to_write_for_a_while(tmp_path: Path) -> None:
-    """As one that has become read-only: every write beyond the start of a file fails."""
+    """Every write beyond the start of a file fails, and then none does."""
 
     def fault(watch: Daemon, clients: list[Client]) -> None:
         assert watch.process is not None
@@ -116,6 +118,23 @@ def test_a_disk_that_refuses_to_write_for_a_while(tmp_path: Path) -> None:
         resource.prlimit(watch.process.pid, resource.RLIMIT_FSIZE, before)
 
     loaded(tmp_path, fault)
+
+
+def test_a_disk_that_becomes_read_only_until_somebody_mends_it(tmp_path: Path) -> None:
+    mount = tmp_path / "disk"
+    with failing_disk(tmp_path / "disk.img", mount) as disk:
+
+        def fault(watch: Daemon, clients: list[Client]) -> None:
+            more_is_taken(clients)
+            disk.fail()
+            eventually(lambda: (watch.value("anchorwatch_store_errors_total") or 0) > 0, "the store to refuse")
+            nothing_is_taken(clients)
+            assert requests.get(f"{watch.url}/livez", timeout=5).status_code == 200
+            assert watch.stop() == 0
+            disk.mend()
+            watch.start()
+
+        loaded(tmp_path, fault, mount / "data")
 
 
 def test_a_database_that_somebody_else_locks_for_longer_than_the_daemon_has_patience(tmp_path: Path) -> None:

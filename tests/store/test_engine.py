@@ -145,6 +145,19 @@ def test_a_full_queue_says_so_at_once_and_loses_nothing_it_took(store: Store) ->
     store.write(note)  # and there is room again
 
 
+@pytest.mark.files_only
+def test_a_closed_store_is_one_file_that_has_it_all(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.write(note)
+        assert noted(store) == ["note"]  # a reader that may put nothing into the file is still there
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["anchorwatch.db", "anchorwatch.lock"]
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/anchorwatch.db").write_bytes((tmp_path / "anchorwatch.db").read_bytes())
+    copied = open_for_reading(tmp_path / "copy")
+    assert noted(copied) == ["note"]
+    copied.close()
+
+
 def test_closing_writes_what_is_queued_and_takes_nothing_more(tmp_path: Path) -> None:
     store = Store(place(tmp_path), now=NOW)
     futures = [store.submit(note) for _ in range(300)]
