@@ -16,24 +16,12 @@ from deltalake import DeltaTable, write_deltalake
 
 from monitor.records import Window
 from monitor.source import SourceError, files
-from monitor.source import _index as index
-from monitor.source._delta import _SAID
 from tests.source.buckets import KEY, SECRET, Bucket, bucket
 from tests.source.growing import anew, day, frame, opened, rows, source
 from tests.source.worlds import DAY, START
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_known")]
 ALL = Window(START, START + 1000 * DAY)
-
-
-@pytest.fixture(autouse=True)
-def _kept(tmp_path: Path) -> Iterator[None]:
-    index.remember_in(tmp_path / "data" / "files")
-    _SAID.clear()
-    anew()
-    yield
-    index._FOLDER.clear()
-    anew()
 
 
 @pytest.fixture(scope="module")

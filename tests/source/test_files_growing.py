@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,12 @@ import pytest
 from monitor.records import Window
 from monitor.source import SourceError
 from monitor.source import _index as index
-from monitor.source._left_out import _SAID, Reason
+from monitor.source._left_out import Reason
 from tests.source.growing import FORMS, anew, day, frame, opened, rows, settle, source, watched, write
 from tests.source.worlds import DAY, START
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_known")]
 ALL = Window(START, START + 1000 * DAY)
-
-
-@pytest.fixture(autouse=True)
-def _kept(tmp_path: Path) -> Iterator[None]:
-    index.remember_in(tmp_path / "data" / "files")
-    _SAID.clear()
-    anew()
-    yield
-    index._FOLDER.clear()
-    anew()
 
 
 # --- each file once -------------------------------------------------------------------------------------------------

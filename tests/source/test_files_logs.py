@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,14 @@ import pytest
 from monitor.records import Window
 from monitor.serving_logs.tfrecord import framed
 from monitor.source import SourceError
-from monitor.source import _index as index
-from monitor.source._left_out import _SAID, Reason
+from monitor.source._left_out import Reason
 from tests.source.growing import anew, opened, rows, settle, source
 
+pytestmark = pytest.mark.usefixtures("nothing_known")
 AT = 1_795_132_800.0  # a midnight
 DAY = 86400.0
 ALL = Window(AT, AT + 100 * DAY)
 BIKES = {"task": "regression", "features": {"temp": {}, "season": {"type": "categorical"}}}
-
-
-@pytest.fixture(autouse=True)
-def _kept(tmp_path: Path) -> Iterator[None]:
-    index.remember_in(tmp_path / "data" / "files")
-    _SAID.clear()
-    anew()
-    yield
-    index._FOLDER.clear()
-    anew()
 
 
 def day(number: int) -> Window:

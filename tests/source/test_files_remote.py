@@ -13,14 +13,13 @@ import pytest
 from monitor.config import ConfigError, load
 from monitor.profile import Reference
 from monitor.source import SourceError, files
-from monitor.source import _index as index
-from monitor.source._left_out import _SAID, Reason
+from monitor.source._left_out import Reason
 from tests.servers import answer, closed_port, cut, garbage, hang, serving
 from tests.source.buckets import SECRET, Bucket, bucket
 from tests.source.growing import FORMS, anew, day, frame, rows, settle, source, watched, write
 from tests.source.worlds import DAY, START
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_known")]
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +29,10 @@ def store() -> Iterator[Bucket]:
 
 
 @pytest.fixture(autouse=True)
-def _kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_cloud_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    index.remember_in(tmp_path / "data" / "files")
-    _SAID.clear()
-    anew()
-    yield
-    index._FOLDER.clear()
-    anew()
 
 
 def filled(store: Bucket, tmp_path: Path, form: str, days: int, prefix: str) -> None:
