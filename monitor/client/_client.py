@@ -19,9 +19,7 @@ from monitor.client._backlog import Backlog, Dropped, Stats
 from monitor.client._limits import Limits
 from monitor.client._post import Target
 from monitor.client._record import NotPlain, TooLarge, encoded
-from monitor.client._sender import Sender
-
-log = logging.getLogger("monitor.client")
+from monitor.client._sender import Sender, tell
 
 START_AGAIN_SECONDS = 1.0  # after the system had no thread for us
 
@@ -136,7 +134,7 @@ class Client:
         patience = self.limits.exit_seconds if timeout_seconds is None else timeout_seconds
         done = backlog.flush(0.0 if backlog.stopped or thread is None else patience)
         if left := backlog.stop():
-            log.warning("gave up on %d records that could not be delivered", left)
+            tell(logging.WARNING, "gave up on %d records that could not be delivered", left)
         if done and thread is not None:
             thread.join(1.0)
         return done

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from monitor.client._limits import Limits
 
 CONNECT_SECONDS = 2.0
+LATER = (408, 429, 502, 503, 504)  # it was no fault of the request's
 ANSWER_BYTES = 4 * 1024 * 1024
 REASON_CHARACTERS = 120
 LONGEST_RETRY_AFTER_SECONDS = 300.0
@@ -151,8 +152,8 @@ class Post:
 
 def _judged(status: int, retry_after: str, content: bytes) -> Answer:
     detail = f"status {status}"
-    if status == 429 or status >= 500:
-        verdict = Verdict.LATER if status in (429, 502, 503, 504) else Verdict.FAILED
+    if status in LATER or status >= 500:
+        verdict = Verdict.LATER if status in LATER else Verdict.FAILED
         return Answer(verdict, detail, retry_after_seconds=_retry_after(retry_after))
     if status in (200, 202, 422) and (told := _told(content)) is not None:
         return Answer(Verdict.TAKEN, detail, rejected=told)

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from monitor.client._backlog import Backlog, Dropped
 from monitor.client._limits import Limits
@@ -16,6 +17,12 @@ log = logging.getLogger("monitor.client")
 FIRST_PAUSE_SECONDS = 0.25
 MOST_FAILURES = 10  # of the daemon on one batch
 QUIET_SECONDS = 60.0  # at least, between two lines on one subject
+
+
+def tell(level: int, text: str, *values: object) -> None:
+    """Log; a filter of the app's that raises there costs neither the thread nor who closes the client."""
+    with suppress(Exception):
+        log.log(level, text, *values)
 
 
 class Sender:
@@ -94,5 +101,5 @@ class Sender:
         if now - self._spoken.get(subject, -QUIET_SECONDS) < QUIET_SECONDS:
             return False
         self._spoken[subject] = now
-        log.log(level, text, *values)
+        tell(level, text, *values)
         return True

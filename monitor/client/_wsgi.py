@@ -75,12 +75,13 @@ class _Running:
     def watching(self, start_response: StartResponse) -> StartResponse:
         """The server's `start_response`, overheard."""
 
-        def started(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+        # PEP 3333 has the third by its place, but every server takes it by its name as well, and so some apps hand it over.
+        def started(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             self._status = status[:3]
             # Werkzeug leaves its request here, and takes it away when Flask has done with it; by now the rule is known.
             rule = getattr(self._environ.get("werkzeug.request"), "url_rule", None)
             self._rule = getattr(rule, "rule", None)
-            return start_response(status, headers, *error)
+            return start_response(status, headers, *([] if exc_info is None else [exc_info]))
 
         return started
 

@@ -24,7 +24,7 @@ def records(seen: Seen) -> list[dict[str, Any]]:
     return found
 
 
-def taking(*, rejecting: str = "", reason: str = "features: expected no such thing, got 7") -> Behaviour:
+def taking(*, rejecting: str | None = None, reason: str = "features: expected no such thing, got 7") -> Behaviour:
     """Answers as the daemon does; records with this event id are rejected."""
 
     def behave(handler: Handler) -> None:

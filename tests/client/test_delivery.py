@@ -143,9 +143,9 @@ def test_large_bodies_are_compressed_where_that_is_asked_for(above: int | None, 
 
 @pytest.mark.parametrize(
     "bad",
-    [answer_json({}, 429), answer_json({}, 500), answer_json({}, 502), answer_json({}, 503), answer_json({}, 504), cut, garbage, short, hang,
+    [answer_json({}, 408), answer_json({}, 429), answer_json({}, 500), answer_json({}, 502), answer_json({}, 503), answer_json({}, 504), cut, garbage, short, hang,
      answer(202, b'{"accepted": 3, "rej', content_length="1000")],
-    ids=["429", "500", "502", "503", "504", "cut", "garbage", "short", "hang", "cut answer"],
+    ids=["408", "429", "500", "502", "503", "504", "cut", "garbage", "short", "hang", "cut answer"],
 )  # fmt: skip
 def test_after_a_bad_moment_the_same_records_are_sent_again(bad) -> None:
     with serving(bad, bad, taking()) as server:
@@ -296,6 +296,31 @@ def test_a_daemon_that_drips_its_answer_is_no_reason_to_wait_at_the_end() -> Non
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def test_an_app_whose_logging_raises_keeps_its_client(caplog) -> None:
+    """As a filter does that asks for a request where there is none."""
+
+    class Strict(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise RuntimeError("working outside of request context")
+
+    strict = Strict()
+    logging.getLogger("monitor.client").addFilter(strict)
+    try:
+        with serving(answer_json({"error": "no"}, 401), taking()) as server:
+            with Client(server.url, limits=QUICK) as client:
+                log(client, ["refused"])
+                assert client.flush(10)
+                log(client, ["taken"])
+                assert client.flush(10)
+            assert arrived(server, requests=slice(1, None)) == ["taken"]
+            gone = Client(NOWHERE, limits=QUICK)
+            log(gone, ["lost"])
+            assert not gone.close(0.1)
+    finally:
+        logging.getLogger("monitor.client").removeFilter(strict)
+    assert (client.stats().accepted, client.stats().dropped) == (1, {"refused": 1})
 
 
 def test_losses_are_logged_now_and_then_with_neither_secrets_nor_values(caplog) -> None:

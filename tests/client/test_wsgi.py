@@ -171,6 +171,24 @@ def test_what_the_middleware_gives_and_takes_is_wsgi_to_the_letter() -> None:
         assert handlers == {"/known", "other"}
 
 
+def test_an_error_may_be_told_by_its_place_or_by_its_name() -> None:
+    told: list[Any] = []
+
+    def starting(status: str, headers: Any, exc_info: Any = None) -> Any:
+        told.append((status, exc_info))
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        start_response("500 No", [], ("by", "its", "place"))
+        start_response("502 No", [], exc_info=("by", "its", "name"))
+        return [b""]
+
+    measured = WsgiMiddleware(app)
+    measured({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, starting).close()
+    assert told == [("200 OK", None), ("500 No", ("by", "its", "place")), ("502 No", ("by", "its", "name"))]
+    assert 'status="502"} 1\n' in measured.metrics.page()
+
+
 def test_a_single_part_keeps_its_length() -> None:
     """The reference server says Content-Length for one part, whose number it must be able to count."""
     with wsgi(WsgiMiddleware(answering(lambda: [b"whole"]))) as url:
