@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 
+from monitor.app._connections import Connections
 from monitor.app.daemon import Daemon, StartFailed
 from monitor.web import create_app, create_metrics_app
 
@@ -34,7 +35,7 @@ def _server(app: Any, address: str) -> _Server:
         proxy_headers=False,  # who asks is told by a token, and by nothing else
         timeout_graceful_shutdown=2,
         timeout_keep_alive=30,
-        limit_concurrency=500,
+        http=Connections,
     )
     return _Server(config)
 

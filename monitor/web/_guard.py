@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from monitor.config import Config
 from monitor.web._watch import Watch
 
 ROLES = ("read", "ingest", "operate", "admin")
+BODY_SECONDS = 30.0
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -134,6 +137,7 @@ class Room:
 
     def __init__(self, most: int) -> None:
         self._left = most
+        self._door = threading.Lock()  # large bodies are unpacked beside the loop
 
     @contextmanager
     def held(self) -> Iterator[Callable[[int], None]]:
@@ -146,28 +150,34 @@ class Room:
 
         def take(size: int) -> None:
             nonlocal held
-            if size > self._left:
-                raise Refused(503, "expected less to come at once; send it again", "too_much_at_once")
-            self._left -= size
-            held += size
+            with self._door:
+                if size > self._left:
+                    raise Refused(503, "expected less to come at once; send it again", "too_much_at_once")
+                self._left -= size
+                held += size
 
         try:
             yield take
         finally:
-            self._left += held
+            with self._door:
+                self._left += held
 
 
 async def limited_body(request: Request, limit: int, take: Callable[[int], None]) -> bytes:
     """The body, at most `limit` bytes of it, for each part of which room is taken.
 
     Raises:
-        Refused: it is longer, or there is no room for it.
+        Refused: it is longer, there is no room for it, or it does not come: who has gone without a word holds no room.
     """
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise Refused(413, f"expected a body of at most {limit} bytes", "too_large")
-        take(len(part))
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise Refused(413, f"expected a body of at most {limit} bytes", "too_large")
+                take(len(part))
+                parts.append(part)
+    except TimeoutError:
+        raise Refused(408, f"expected the whole body within {BODY_SECONDS:g} s", "too_slow") from None
     return b"".join(parts)

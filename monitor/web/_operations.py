@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from monitor.serving_logs.cloudevents import BATCHED, STRUCTURED, TYPES
 from monitor.web import _shapes as shape
+from monitor.web._guard import BODY_SECONDS
 from monitor.web._rejected import Again
 from monitor.wire.bodies import CONTENT_TYPES, JSON
 from monitor.wire.limits import BODY_BYTES, RECORDS, UNPACKED_BYTES, VALUES
@@ -22,6 +23,7 @@ PROBLEMS = {
     400: "the body or a parameter as a whole is of no use",
     401: "no token, or one that is not configured",
     403: "a weak token, another site's page, or a stranger's host name",
+    408: f"the body did not come within {BODY_SECONDS:g} s",
     413: "more than a request may hold: split it",
     415: "another content type",
     422: "it makes sense, and cannot be done",
@@ -98,7 +100,7 @@ def _forms(record: Any, columns: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def _taking(path: str, meaning: str, body: Mapping[str, tuple[Any, ...]], *parameters: Parameter) -> Operation:
-    also: Mapping[int, tuple[Any, ...]] = {400: (), 413: (), 422: (shape.Taken, shape.Problem)}
+    also: Mapping[int, tuple[Any, ...]] = {400: (), 408: (), 413: (), 422: (shape.Taken, shape.Problem)}
     if path != "/v1/cloudevents":  # one event may be of any type
         also = {**also, 415: ()}
     found = (*parameters, ENCODING)
@@ -110,7 +112,7 @@ def _reading(path: str, meaning: str, answer: Any, *parameters: Parameter, also:
 
 
 BAD = {400: ()}
-WRONG = {400: (), 413: (), 415: ()}
+WRONG = {400: (), 408: (), 413: (), 415: ()}
 LIMITS = f"at most {RECORDS} records and {VALUES} values"
 CALLS = {STRUCTURED: (shape.CloudEvent,), BATCHED: (list[shape.CloudEvent],), JSON_TYPE: (Any,), "*/*": (Bytes,)}
 RELOAD = "load the configuration anew, and put it in force whole or not at all"

@@ -23,12 +23,13 @@ from monitor.web._rejected import read_again, rejected
 from monitor.web._watch import Watch
 from monitor.wire import BadBody, Batch, Kind
 from monitor.wire.bodies import ARROW, CONTENT_TYPES
-from monitor.wire.limits import BODY_BYTES, TooLarge
+from monitor.wire.limits import BODY_BYTES, VALUES, TooLarge
 from monitor.wire.packed import unpacked
 
 SMALL_BYTES = 16 * 1024  # below it, whatever it is is decoded in a moment
 LARGE_BYTES = 512 * 1024  # above it, decoding leaves the loop to others
-BODIES_BYTES = 64 * 1024 * 1024  # of all requests together
+BODIES_BYTES = 128 * 1024 * 1024  # of all requests together, unpacked, and with what is made of them
+VALUE_BYTES = 32  # that a value takes once it is decoded: a number, and where it stands
 JSON_TYPES = ("application/json",)
 WEBHOOK_BYTES = 4 * 1024 * 1024
 AGAIN_BYTES = 1024 * 1024
@@ -161,6 +162,19 @@ def _openapi(watch: Watch) -> Endpoint:
     return openapi
 
 
+def _text(body: bytes, encoding: str, form: str, take: Callable[[int], None]) -> bytes:
+    """A body without its encoding, with room taken for it and for its values.
+
+    Raises:
+        BadBody: it is not encoded that way, or holds too much.
+        Refused: there is no room for it.
+    """
+    text = unpacked(body, encoding, take=take)
+    values = len(text) // 8 if form == ARROW else text.count(b",")
+    take(min(values, VALUES) * VALUE_BYTES)
+    return text
+
+
 def _ingest(watch: Watch, room: Room, kind: Kind) -> Endpoint:
     async def ingest(request: Request) -> Response:
         form = CONTENT_TYPES[content_type(request, tuple(CONTENT_TYPES))]
@@ -170,7 +184,7 @@ def _ingest(watch: Watch, room: Room, kind: Kind) -> Endpoint:
             body = await limited_body(request, BODY_BYTES, take)
 
             def decoded() -> Batch:
-                return watch.intake.read(unpacked(body, encoding), form, kind, model)
+                return watch.intake.read(_text(body, encoding, form, take), form, kind, model)
 
             batch = None
             # What takes its time is decoded beside the loop; for others the way there would take longer.
@@ -195,7 +209,7 @@ def _cloudevents(watch: Watch, room: Room) -> Endpoint:
             body = await limited_body(request, BODY_BYTES, take)
 
             def decoded() -> Batch:
-                return watch.intake.read_calls(request.headers, unpacked(body, encoding))
+                return watch.intake.read_calls(request.headers, _text(body, encoding, "", take))
 
             try:
                 batch = await asyncio.to_thread(decoded)
