@@ -129,7 +129,7 @@ def _values(array: Any) -> int:
     kind = array.type
     if is_.is_dictionary(kind) and (is_.is_string(kind.value_type) or is_.is_large_string(kind.value_type)):
         check_values(len(array.dictionary))
-        longest = max(map(len, array.dictionary.to_pylist()), default=0)
+        longest = max((len(text or "") for text in array.dictionary.to_pylist()), default=0)
         if len(array) * longest > UNPACKED_BYTES:
             raise too_long(UNPACKED_BYTES)
         return len(array)
@@ -147,7 +147,7 @@ def _values(array: Any) -> int:
 
 
 def _listed(array: Any) -> list[Any]:
-    """The values of an array as JSON would have them: no NaN, and times in Unix seconds."""
+    """The values of an array as JSON would have them: neither NaN nor infinity, and times in Unix seconds."""
     import pyarrow as pa
     import pyarrow.types as is_
 
@@ -161,9 +161,9 @@ def _listed(array: Any) -> list[Any]:
         return [None if value is None else value / 1000 for value in array.view(pa.int64()).to_pylist()]
     listed: list[Any] = array.to_pylist()
     if is_.is_floating(kind):
-        return _no_nan(listed)
-    return [held and _no_nan(held) for held in listed] if is_.is_nested(kind) else listed
+        return _finite(listed)
+    return [held and _finite(held) for held in listed] if is_.is_nested(kind) else listed
 
 
-def _no_nan(values: list[Any]) -> list[Any]:
-    return [None if value is not None and math.isnan(value) else value for value in values]
+def _finite(values: list[Any]) -> list[Any]:
+    return [value if value is None or math.isfinite(value) else None for value in values]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from monitor.wire.arrow import arrow_records
@@ -19,6 +21,7 @@ CONTENT_TYPES = {
 }
 
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
+_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[][{},]', re.DOTALL)  # one that does not end goes to the end, once
 
 
 def read_typed(body: bytes, form: str, typed: TypedDecoder) -> Batch | None:
@@ -69,9 +72,35 @@ def _split(body: bytes, form: str) -> list[bytes]:
             if not text.startswith(b"["):
                 msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            message = str(error)
-            raise BadBody(
-                f"expected JSON, one record or a list of records: {message[:1].lower()}{message[1:]}".replace("`", "'")
-            ) from None
+            found = _pieces(text)
+            if not found:
+                message = str(error)
+                raise BadBody(
+                    f"expected JSON, one record or a list of records: {message[:1].lower()}{message[1:]}".replace(
+                        "`", "'"
+                    )
+                ) from None
     check_records(len(found))
     return found
+
+
+def _pieces(text: bytes) -> list[bytes]:
+    """The records of a list of which some cannot be decoded, cut at its commas; none where it is no whole list.
+
+    Half a character, as JavaScript leaves where it cuts a text, or one record that is nested too deep is that record's
+    fault alone.
+    """
+    pieces, depth, begun = [], 0, 1
+    for found in _MARKS.finditer(text):
+        mark, at = found[0], found.start()
+        if mark in b"[{":
+            depth += 1
+        elif mark in b"]}":
+            depth -= 1
+            if depth == 0 and at != len(text) - 1:
+                return []
+        elif mark == b"," and depth == 1:
+            pieces.append(text[begun:at])
+            begun = at + 1
+    pieces.append(text[begun:-1])
+    return pieces if depth == 0 and text.startswith(b"[") and all(map(bytes.strip, pieces)) else []

@@ -237,6 +237,28 @@ def test_arrow_categories_vectors_and_missing_values_are_read() -> None:
     assert [each.probability for each in found] == [{"yes": 0.5}, None]
 
 
+def test_arrow_s_infinities_are_missing_as_the_client_s_are() -> None:
+    """JSON has none: they could not be written out again."""
+    inf = float("inf")
+    more = {
+        "features.temp": [inf, -inf],
+        "probability": [inf, 0.5],
+        "prediction": [1.0, inf],
+    }
+    found = read(arrow(base(**more)), ARROW)
+    (row,) = found.events["shop", "demand"]
+    assert (row.features, row.probability) == ({"temp": None}, None)
+    assert [(told["index"], each.reason) for told, each in zip(found.rejected, found.rejections, strict=True)] == [
+        (1, "wrong_type")
+    ]
+
+
+def test_arrow_may_have_a_null_among_its_categories() -> None:
+    held = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), pa.array(["winter", None]))
+    found = read(arrow(base(**{"features.season": held})), ARROW).events["shop", "demand"]
+    assert [each.features["season"] for each in found] == ["winter", None]
+
+
 def test_arrow_in_several_batches_is_one_request() -> None:
     rows = {
         "event_id": [f"e{place}" for place in range(10)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -135,6 +136,39 @@ def test_a_body_that_is_no_json_is_refused_whole(body: bytes) -> None:
         read(body)
     assert caught.value.reason == "not_json"
     assert str(caught.value).startswith("expected JSON, one record or a list of records: ")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'"\\ud83d"',
+        b'"\\udc00"',
+        b"[" * 5000 + b"]" * 5000,
+        b'"\xff"',
+        b"NaN",
+        b'"\x01"',
+        b'{"a]\\"}": "\\ud83d["}',
+    ],
+    ids=["half a character", "the other half", "nested too deep", "no UTF-8", "NaN", "a control character", "brackets"],
+)
+@pytest.mark.parametrize("form", [JSON, LINES])
+def test_a_record_that_cannot_be_decoded_spoils_no_other_of_its_list(form: str, bad: bytes) -> None:
+    good = [json.dumps(GOOD | {"event_id": each}).encode() for each in ("first", 'last, [or] \\ "not"')]
+    other = b'{"event_id": "b", "timestamp": 1, "prediction": 1, "features": {"x": ' + bad + b"}}"
+    records = (good[0], other, good[1])
+    batch = read(b" [" + b" , ".join(records) + b"]\n" if form == JSON else b"\n".join(records), form)
+    assert [told["index"] for told in batch.rejected] == [1]
+    assert [each.event_id for rows in batch.events.values() for each in rows] == ["first", 'last, [or] \\ "not"']
+
+
+@pytest.mark.parametrize(
+    "body", [b'["' + b'\\"' * 2_000_000, b'[{"a": "\\ud83d"}, {', b'[{"a": "\\ud83d"}], []', b'[{"a": "\\ud83d"},, 1]']
+)
+def test_what_is_no_whole_list_is_refused_at_once(body: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(BadBody):
+        read(body)
+    assert time.monotonic() - began < 3
 
 
 def test_a_list_of_nothing_is_a_request_of_no_records() -> None:
