@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -25,19 +26,21 @@ from sqlalchemy import (
     select,
     text,
 )  # fmt: skip
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from monitor.options import Secret
 from monitor.source import SourceError
 from monitor.source._feed import hidden
+from monitor.source._pulled import UnreadableRow
 
 CHUNK = 100  # rows that are held on this side at once
 CONNECT_SECONDS = 10
 PIECE_ROWS = 5000
 _EXTRAS = {"psycopg": ("psycopg", "postgres")}
 # What drivers raise for a value they cannot read is not always wrapped.
-_FAILURES = (SQLAlchemyError, UnicodeError, ValueError, ArithmeticError, OSError)
+_OF_A_VALUE = (DataError, ValueError, ArithmeticError, RecursionError)
+_FAILURES = (SQLAlchemyError, OSError, *_OF_A_VALUE)
 
 
 class Query(Protocol):
@@ -70,7 +73,11 @@ class Database:
     def _engine(self) -> Engine:
         try:
             engine = create_engine(
-                self._url, poolclass=NullPool, connect_args=_arguments(self._url), hide_parameters=True
+                self._url,
+                poolclass=NullPool,
+                connect_args=_arguments(self._url),
+                hide_parameters=True,
+                **({"json_deserializer": _json} if self._url.get_backend_name() == "postgresql" else {}),
             )
         except NoSuchModuleError:
             raise SourceError(f"url: expected a database that SQLAlchemy knows, got {self._url.drivername!r}") from None
@@ -160,6 +167,7 @@ class Reading:
         self._database = database
         self._connection: Connection | None = None
         self._held: deque[Sequence[Any]] | None = None
+        self._failure: SourceError | None = None  # what came behind the rows that are held
         self.exhausted = False  # whether the statement has no more rows than those that were read
         try:
             self._connection = database.connect()
@@ -174,28 +182,32 @@ class Reading:
         """The next rows, at most so many; none when there are no more of them.
 
         Raises:
-            SourceError: the database does not answer, or a value cannot be read.
+            UnreadableRow: a value among them cannot be read.
+            SourceError: the database does not answer.
         """
         if self._held is not None:
+            if self._failure is not None and not self._held:
+                raise self._failure
             return [self._held.popleft() for _ in range(min(rows, len(self._held)))]
         try:
             found = self._result.fetchmany(rows)
+        except _OF_A_VALUE as error:
+            raise UnreadableRow(str(self._database.failure(error))) from None
         except _FAILURES as error:
             raise self._database.failure(error) from None
         self.exhausted = not found
         return found
 
     def hold(self, enough: Callable[[Sequence[Any]], bool]) -> None:
-        """Take rows into memory, up to one that is enough, and let go of the database.
-
-        Raises:
-            SourceError: the database does not answer, or a value cannot be read.
-        """
+        """Take rows into memory, up to one that is enough, and let go of the database; what fails is told behind them."""
         held: deque[Sequence[Any]] = deque()
-        while found := self.fetch(CHUNK):
-            held += found
-            if len(held) >= PIECE_ROWS and enough(found[-1]):
-                break
+        try:
+            while found := self.fetch(CHUNK):
+                held += found
+                if len(held) >= PIECE_ROWS and enough(found[-1]):
+                    break
+        except SourceError as error:
+            self._failure = error
         self._held = held
         self.close()
 
@@ -267,6 +279,14 @@ def _arguments(url: URL) -> dict[str, Any]:
         return {}
     wanted = {"connect_timeout": CONNECT_SECONDS, "application_name": "anchorwatch"}
     return {key: value for key, value in wanted.items() if key not in url.query}
+
+
+def _json(held: bytes | str) -> Any:
+    """JSON that Python does not read, as it nests too deeply or a number is too long, is text."""
+    try:
+        return json.loads(held)
+    except (RecursionError, ValueError):
+        return held if isinstance(held, str) else held.decode("utf-8", "replace")
 
 
 def _lenient(connection: Any, _record: object) -> None:

@@ -7,8 +7,13 @@ from typing import Any, Literal
 
 from monitor import registry
 from monitor.config import Config, Model
+from monitor.source import SourceError
 
 Kind = Literal["predictions", "labels"]
+
+
+class UnreadableRow(SourceError):
+    """A feed has come to a row that stops it. To open it anew would not help, and it would forget what it passed on."""
 
 
 def pulled(config: Config) -> Iterator[tuple[str, Model, Kind]]:

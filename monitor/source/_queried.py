@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from monitor.options import Secret
@@ -56,7 +57,7 @@ class QueriedTable:
 
     def _keep(self, piece: list[dict[str, Any]], name: str, wanted: Collection[str]) -> None:
         for row in piece:
-            if category(wire_value(row[name])) in wanted:
+            if category(_plain(row[name])) in wanted:
                 for column, value in row.items():
                     self._held[column].append(value)
 
@@ -88,10 +89,16 @@ def _rebased(secret: Secret, directory: Path) -> Secret:
     return secret if secret.path is None else Secret(path=directory / secret.path)
 
 
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; one that JSON has no value for, such as a number beyond all floats, is missing."""
+    found = wire_value(value)
+    return None if isinstance(found, msgspec.Raw) else found
+
+
 def _array(values: list[Any]) -> Any:
     import pyarrow as pa
 
-    plain = [wire_value(value) for value in values]
+    plain = [_plain(value) for value in values]
     try:
         return pa.array(plain)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # of several types: then as names

@@ -18,27 +18,30 @@ from monitor.source._feed import Kind
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 WHOLE = 1 << 63  # beyond it JSON's readers take whole numbers for floats
+# What cannot be told stands as JSON that is no value of a record: such a record is set aside with its reason, and no other.
+REFUSED = msgspec.Raw(b"[[]]")
 
 
 def wire_value(value: Any) -> Any:
     r"""A database's value as JSON has it: exact where JSON can be, else as text.
 
     Times are ISO 8601 in UTC (one without an offset is), spans of time seconds, bytes base64, and what JSON has no number
-    for (NaN, infinity) is missing. Lists of numbers stay lists; other lists and mappings become their JSON text.
+    for (NaN, infinity) is missing. Lists of numbers stay lists; other lists and mappings become their JSON text. Nothing is
+    raised: a number beyond all floats is JSON that a decoder refuses, and so is what nests too deeply.
 
     >>> wire_value(Decimal("2.50")), wire_value(Decimal("12")), wire_value(datetime(2026, 1, 2)), wire_value(b"\x00")
     (2.5, 12, '2026-01-02T00:00:00+00:00', 'AA==')
     """
     if type(value) is float:  # most values are
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool | str | msgspec.Raw):
         return value
-    if isinstance(value, int):
-        return int(value) if -WHOLE <= value < WHOLE else float(value)
-    if isinstance(value, Decimal) and value.is_finite():
-        return wire_value(int(value)) if value == value.to_integral_value() else float(value)
-    if isinstance(value, float | Decimal):
+    if isinstance(value, Decimal) and not value.is_finite():
+        return None
+    if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
+    if isinstance(value, int | Decimal):
+        return _number(value)
     if isinstance(value, datetime):
         with suppress(OverflowError):  # at the ends of time there is no other offset
             value = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
@@ -52,14 +55,42 @@ def wire_value(value: Any) -> Any:
     return _collected(value)
 
 
+def _number(value: int | Decimal) -> Any:
+    if -WHOLE <= value < WHOLE and value == int(value):
+        return int(value)
+    near = math.inf
+    with suppress(OverflowError):
+        near = float(value)
+    return near if math.isfinite(near) else msgspec.Raw(f"{Decimal(value):E}".encode())
+
+
 def _collected(value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    if not isinstance(value, Mapping | list | tuple):
+        return str(value)  # UUID, an address, an enum, a range: as the database writes them
+    if isinstance(value, list | tuple) and not any(isinstance(item, Mapping | list | tuple) for item in value):
         items = [wire_value(item) for item in value]
         if all(isinstance(item, int | float) and not isinstance(item, bool) for item in items):
             return [float(item) for item in items]
-    if isinstance(value, Mapping | list | tuple):
-        return _encode(value).decode()
-    return str(value)  # UUID, an address, an enum, a range: as the database writes them
+    try:
+        return encoded(value).decode()
+    except (RecursionError, TypeError, ValueError):
+        return REFUSED
+
+
+def encoded(record: Any) -> bytes:
+    r"""A record in wire form as JSON; a text that is none, as it has half a surrogate, stands escaped, which no decoder takes.
+
+    >>> encoded({"event_id": "\ud800"})
+    b'{"event_id": "\\ud800"}'
+    """
+    try:
+        return _encode(record)
+    except UnicodeEncodeError:
+        return json.dumps(record, default=_refused).encode()
+
+
+def _refused(value: Any) -> Any:
+    return math.inf if isinstance(value, msgspec.Raw) else str(value)
 
 
 _OUTCOMES: dict[Kind, dict[str, str]] = {
@@ -90,11 +121,14 @@ def outcomes(values: Mapping[str, Any], kind: Kind, columns: Columns) -> dict[st
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _event_id(value: Any) -> str | None:
+def _event_id(value: Any) -> Any:
     """Spelled as a label of the same prediction is, whatever types the two tables have."""
-    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-        return str(int(value))
-    return None if value is None else str(wire_value(value) if isinstance(value, bytes | memoryview) else value)
+    try:
+        if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+            return str(int(value))
+        return None if value is None else str(wire_value(value) if isinstance(value, bytes | memoryview) else value)
+    except (RecursionError, ValueError):  # of more digits than Python writes
+        return wire_value(value)
 
 
 def _score(values: Mapping[str, Any], score: str | Mapping[str, str]) -> Any:
@@ -124,7 +158,7 @@ def _object(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (RecursionError, ValueError):
             return None
     return value if isinstance(value, Mapping) else None
 
@@ -148,12 +182,15 @@ def flat_record(fields: Mapping[bytes, bytes], kind: Kind, columns: Columns) -> 
     record = outcomes(values, kind, columns)
     record |= {key: values[key] for key in ("model", "app") if key in values}
     if kind == "labels":
-        return _encode(record)
-    by_class = {name.removeprefix(CLASS): held for name, held in values.items() if name.startswith(CLASS)}
+        return encoded(record)
+    by_class = _under(CLASS, values)
     if by_class:
         record["probability"] = by_class
-    features = {name.removeprefix(FEATURE): held for name, held in values.items() if name.startswith(FEATURE)}
-    return _encode(record | {"features": features})
+    return encoded(record | {"features": _under(FEATURE, values)})
+
+
+def _under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): wire_value(held) for name, held in values.items() if name.startswith(prefix)}
 
 
 def _parsed(value: bytes, *, text: bool) -> Any:
@@ -162,6 +199,10 @@ def _parsed(value: bytes, *, text: bool) -> Any:
         return plain
     try:
         found = msgspec.json.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except RecursionError:
+        return REFUSED
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return plain
+    if isinstance(found, list):  # passed on as it is, for the decoder to judge
+        return msgspec.Raw(value)
     return plain if isinstance(found, str | dict) else found

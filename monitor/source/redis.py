@@ -24,9 +24,9 @@ HEAVY = False
 
 ANSWER_SECONDS = 10.0
 BLOCK_SECONDS = 5.0  # of one question for new entries; shorter than an answer may take
-GUESS_BYTES = 1 << 20  # of an entry, before one was seen
+GUESS_BYTES = 1 << 20  # of an entry, at the first question of a poll
 FIRST = "0-0"
-QUESTION_ROWS = 500  # entries in one answer, whatever their size
+QUESTION_ROWS = 100  # entries in one answer; how large they are is known when they are here
 
 
 class Options(_Options):
@@ -135,7 +135,9 @@ class RedisFeed:
             return _Place(FIRST, _gone(stream))
         if start == "latest":
             return _Place(stream.newest, stream.added)
-        return _Place(f"{max(int(start_seconds(start) * 1000), 1) - 1}-{(1 << 64) - 1}", None)
+        asked = f"{max(int(start_seconds(start) * 1000), 1) - 1}-{(1 << 64) - 1}"
+        # Behind its newest entry a stream has no place yet: one would look as if the stream had been made anew.
+        return _Place(stream.newest, stream.added) if _is_older(stream.newest, asked) else _Place(asked, None)
 
     def _stream(self) -> _Stream | None:
         try:
@@ -148,6 +150,7 @@ class RedisFeed:
     def _take(self, place: _Place, limit: int) -> Pulled:
         records: list[bytes] = []
         size = lost = 0
+        self._largest = max(self._largest, GUESS_BYTES)
         while size < POLL_BYTES and len(records) < limit:
             rows = min(limit - len(records), QUESTION_ROWS, max((POLL_BYTES - size) // self._largest, 1))
             entries, stream = self._entries(place, rows)
@@ -159,7 +162,8 @@ class RedisFeed:
             lost += gone
             records += [self._record(fields) for _, fields in entries]
             sizes = [sum(len(name) + len(value) for name, value in fields.items()) for _, fields in entries]
-            size, self._largest = size + sum(sizes), max([1, *sizes])
+            # Forgotten by halves, so that an answer has at most twice the entries of the one before.
+            size, self._largest = size + sum(sizes), max(self._largest // 2, 1, *sizes)
             if place.last == stream.newest or not entries:
                 return Pulled(records, self._position(place), lost=lost)
         return Pulled(records, self._position(place), more=True, lost=lost)

@@ -11,7 +11,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from sqlalchemy import Select, Subquery
 
@@ -22,7 +21,8 @@ from monitor.source import SourceError
 from monitor.source._database import CHUNK, Database, Reading, once
 from monitor.source._feed import POLL_BYTES, Kind, Pulled, held
 from monitor.source._marks import Mark, Overlap, alike, at_most, before, mark_of, read, written
-from monitor.source._wire import features_of, needed, outcomes
+from monitor.source._pulled import UnreadableRow
+from monitor.source._wire import encoded, features_of, needed, outcomes
 
 ROLES = frozenset({"predictions", "labels"})
 HEAVY = False
@@ -30,7 +30,6 @@ HEAVY = False
 DAY = 86400.0
 HELD_SECONDS = 600.0  # a reading is begun anew after that, so that the database can clean up behind it
 KNOWN = 50_000  # so many of the rows that were passed on last are recognised when they are read again
-_encode = msgspec.json.Encoder().encode
 
 
 def _overlap(value: object) -> Overlap:
@@ -100,23 +99,32 @@ class SqlFeed:
         self._began, self._from = 0.0, _Place()  # of the reading: when (Unix seconds), and where it took over
         self._returned: str | None = None  # the position behind what was passed on last
         self._known: dict[bytes, Mark] = {}  # rows that were passed on, oldest first
+        self._failure: SourceError | None = None  # what stopped it behind what was passed on last
         self._counted = -DAY
+        self._checked = False  # whether the query has the columns that are needed
 
     def poll(self, position: str | None, *, limit: int, timeout_seconds: float) -> Pulled:
         """The next rows behind a position; those of the overlap that were passed on before are left out.
 
         Raises:
-            SourceError: the database does not answer, or the query has not what it needs.
+            SourceError: the database does not answer, or the query has not what it needs; rows that came before are
+                passed on first, and then this.
+            UnreadableRow: it has come to a row whose mark is none, or that the driver cannot read.
         """
         if position != self._returned:  # what was passed on was not kept
             self._forget()
         place = self._place(position)
         deadline = time.monotonic() + timeout_seconds
         try:
-            caution = self._counted_marks()
+            if self._failure is not None:
+                raise self._failure
             reading = self._reading or self._begin(place)
-            pulled = self._take(reading, place, limit, deadline, caution)
-        except SourceError:
+            pulled = self._take(reading, place, limit, deadline)
+        except UnreadableRow:  # nothing was read that is not in the store
+            self._failure = None
+            self._end()
+            raise
+        except BaseException:  # whatever it is, the cursor has moved on from what was not passed on
             self._forget()
             raise
         self._returned = pulled.position
@@ -133,7 +141,7 @@ class SqlFeed:
     def _forget(self) -> None:
         self._end()
         self._known.clear()
-        self._returned = None
+        self._returned = self._failure = None
 
     def _end(self) -> None:
         if self._reading is not None:
@@ -148,6 +156,9 @@ class SqlFeed:
             mark = table.c[self._options.mark]
             return statement.where(mark.is_not(None) if low is None else mark >= low).order_by(mark)
 
+        if not self._checked:
+            self._check(self._database.columns())
+            self._checked = True
         self._reading = self._database.rows(narrowed, mark=self._options.mark)
         self._began, self._from = time.time(), place
         self._check(self._reading.names)
@@ -171,7 +182,6 @@ class SqlFeed:
         """Once a day: how many rows have no mark, and so are never read."""
         if time.monotonic() - self._counted < DAY:
             return ""
-        self._check(self._database.columns())
         self._counted = time.monotonic()
         mark = self._options.mark
         try:
@@ -180,29 +190,35 @@ class SqlFeed:
             return ""
         return f"{rows} rows have no {mark}, and are not read before they have" if rows else ""
 
-    def _take(self, reading: Reading, place: _Place, limit: int, deadline: float, caution: str) -> Pulled:
+    def _take(self, reading: Reading, place: _Place, limit: int, deadline: float) -> Pulled:
         records: list[bytes] = []
         mark: Mark | None = None
         rows = size = skipped = 0
         done = False
-        while not done and rows < limit and size < POLL_BYTES and (not rows or time.monotonic() < deadline):
-            chunk = reading.fetch(min(CHUNK, limit - rows))
-            done = not chunk
-            rows += len(chunk)
-            for row in chunk:
-                values = dict(zip(reading.names, row, strict=True))
-                mark = self._next(mark, values[self._options.mark])
-                whole, record = self._record(values)
-                if not self._is_known(record, mark):
-                    records += [record] if whole else []
-                    skipped += not whole
-                    size += len(record)
+        try:
+            while not done and rows < limit and size < POLL_BYTES and (not rows or time.monotonic() < deadline):
+                chunk = reading.fetch(min(CHUNK, limit - rows))
+                done = not chunk
+                rows += len(chunk)
+                for row in chunk:
+                    values = dict(zip(reading.names, row, strict=True))
+                    mark = self._next(mark, values[self._options.mark])
+                    whole, record = self._record(values)
+                    if not self._is_known(record, mark):
+                        records += [record] if whole else []
+                        skipped += not whole
+                        size += len(record)
+        except SourceError as error:
+            if not records and not skipped:
+                raise
+            self._failure = error
         ended = done and reading.exhausted
         behind = self._behind(mark, place, passed=len(records) + skipped, ended=ended)
         if ended:
             self._close_pass(behind.high)
-        elif done or (time.time() - self._began > HELD_SECONDS and mark and self._has_come_further(mark)):
+        elif done or self._failure or self._is_long_ago(mark):
             self._end()
+        caution = self._counted_marks() if ended else ""
         return Pulled(records, self._position(behind), more=not ended, skipped=skipped, caution=caution)
 
     def _behind(self, mark: Mark | None, place: _Place, *, passed: int, ended: bool) -> _Place:
@@ -213,6 +229,10 @@ class SqlFeed:
             at, high = _higher(at, here), _higher(high, here)
         return _Place(high, None if ended else at, place.rows + passed)
 
+    def _is_long_ago(self, mark: Mark | None) -> bool:
+        """Whether the reading is to end here, as it began long ago and another can go on behind this mark."""
+        return time.time() - self._began > HELD_SECONDS and mark is not None and self._has_come_further(mark)
+
     def _has_come_further(self, mark: Mark) -> bool:
         """Whether a reading that ends here has come further than those before it, and so will the next one."""
         high = self._from.high
@@ -220,10 +240,13 @@ class SqlFeed:
 
     def _next(self, last: Mark | None, value: Any) -> Mark:
         name = self._options.mark
-        mark = mark_of(value, name)
+        try:
+            mark = mark_of(value, name)
+        except SourceError as error:
+            raise UnreadableRow(str(error)) from None
         for other in (last, self._from.at, self._from.high):
             if other is not None and not alike(mark, other):
-                raise SourceError(f"mark: expected values of one kind in {name}, got {other!r} and {mark!r}")
+                raise UnreadableRow(f"mark: expected values of one kind in {name}, got {other!r} and {mark!r}")
         return mark
 
     def _close_pass(self, high: Mark | None) -> None:
@@ -244,10 +267,10 @@ class SqlFeed:
         """A row in wire form, and whether it is a record: one whose label is still to come is none."""
         found = outcomes(values, self._kind, self._columns)
         if self._kind == "labels":
-            return "label" in found, _encode(found)
+            return "label" in found, encoded(found)
         apart = self._columns.names() | {self._options.mark}
         features = features_of([name for name in values if name not in apart], values)
-        return True, _encode(found | {"features": features})
+        return True, encoded(found | {"features": features})
 
     def confirm(self, position: str) -> None:
         """A table keeps no account of who has read it."""

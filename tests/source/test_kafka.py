@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from monitor.config.model import Columns
 from monitor.source import SourceError, _librdkafka, kafka
 from monitor.source import _feed as feed
+from monitor.wire import Only, decode
 from tests.servers import Broker, closed_port, eventually, kafka_broker
 from tests.source.following import ENDINGS, Daemon
 
@@ -141,6 +142,19 @@ def test_a_message_that_is_no_json_is_passed_on_unchanged_and_stops_nothing(topi
     found = followed(topic.daemon())
     eventually(lambda: found.poll() and len(found.records) == 5)
     assert found.records == [b'{"event_id": "before"}', *poison, b'{"event_id": "behind"}']
+
+
+def test_a_message_that_is_no_record_of_floats_is_set_aside_alone(topic: Topic, followed: Any) -> None:
+    good = b'{"event_id": "a", "timestamp": 1767600000, "features": {"x": 1}, "prediction": 1}'
+    bad = [
+        good.replace(b'"x": 1', b'"x": ' + value)
+        for value in (b"1e400", b'"\\ud83d"', b"[" * 900 + b"]" * 900, b"[" * 90_000)
+    ]
+    topic.send(good, *bad, good)
+    found = followed(topic.daemon())
+    eventually(lambda: found.poll() and len(found.records) == 6)
+    batch = decode(found.records, "predictions", Only(("shop", "churn")))
+    assert [each["index"] for each in batch.rejected] == [1, 2, 3, 4]
 
 
 def test_tombstones_are_counted_and_no_records(topic: Topic, followed: Any) -> None:

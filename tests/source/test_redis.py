@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from monitor.config.model import Columns
 from monitor.source import SourceError, redis
 from monitor.source import _feed as feed
+from monitor.wire import Only, decode
 from monitor.wire.records import Prediction
 from tests.servers import Program, closed_port, redis_server
 from tests.source.following import ENDINGS, Daemon
@@ -127,6 +128,28 @@ def test_a_poll_stops_at_some_megabytes(stream: Stream, followed: Any) -> None:
     assert max(sizes) <= feed.POLL_BYTES + 500_000
 
 
+def test_a_poll_stops_at_some_megabytes_where_small_entries_came_before(stream: Stream, followed: Any) -> None:
+    stream.predict(600)
+    found = followed(stream.daemon())
+    found.all()
+    for _ in range(30):
+        stream.client.xadd(stream.name, {"data": b"x" * (1 << 20)})
+    for _ in range(3):
+        assert 0 < sum(map(len, found.poll().records)) <= feed.POLL_BYTES + (1 << 20)
+
+
+@pytest.mark.parametrize("small", [0, 10, 60, 400])
+def test_what_is_asked_for_at_once_grows_slowly(stream: Stream, followed: Any, small: int) -> None:
+    """How large entries are is known when they are here: where they suddenly are large, few come together."""
+    stream.predict(small)
+    for _ in range(130):
+        stream.client.xadd(stream.name, {"data": b"x" * 100_000})
+    found = followed(stream.daemon())
+    found.poll()
+    large = [len(record) for record in found.poll(limit=5000).records if len(record) == 100_000]
+    assert sum(large) <= feed.POLL_BYTES + min(small + 8, redis.QUESTION_ROWS) * 100_000
+
+
 def test_a_poll_waits_for_what_comes_and_no_longer(stream: Stream, followed: Any) -> None:
     stream.predict(1)
     found = followed(stream.daemon())
@@ -149,6 +172,21 @@ def test_what_is_no_json_is_passed_on_unchanged_and_stops_nothing(stream: Stream
     while found.poll().more:
         pass
     assert found.records == [b'{"event_id": "before"}', *poison, b'{"event_id": "behind"}']
+
+
+@pytest.mark.parametrize("name", ["prediction", "timestamp", "probability", "features.x"])
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "[" * 900 + "]" * 900], ids=["digits", "deep"])
+def test_a_field_that_is_no_value_of_a_record_sets_its_entry_aside_alone(
+    stream: Stream, followed: Any, name: str, value: str
+) -> None:
+    good = {"event_id": "a", "timestamp": "1767600000", "prediction": "1", "features.x": "1"}
+    for fields in (good, good | {name: value}, good):
+        stream.client.xadd(stream.name, fields)
+    found = followed(stream.daemon())
+    while found.poll().more:
+        pass
+    batch = decode(found.records, "predictions", Only(("shop", "churn")))
+    assert [each["index"] for each in batch.rejected] == [1]
 
 
 def test_another_field_may_hold_the_record(stream: Stream, followed: Any) -> None:
@@ -221,6 +259,18 @@ def test_a_start_may_be_a_time(stream: Stream, followed: Any) -> None:
     stream.client.xtrim(stream.name, maxlen=0)
     found.poll()
     assert found.lost == 1  # once it has been at the end, it knows how many there were
+
+
+def test_a_start_that_is_newer_than_the_newest_entry_begins_with_what_comes(stream: Stream, followed: Any) -> None:
+    at = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    for number in range(5):
+        stream.client.xadd(stream.name, {"data": "{}"}, id=f"{int(at.timestamp() * 1000) - 5 + number}-0")
+    found = followed(stream.daemon(start=at))
+    assert found.all() == []
+    assert found.all() == []
+    stream.predict(2)
+    found.all()
+    assert (found.ids(), found.lost) == (["e0", "e1"], 0)
 
 
 def test_a_new_feed_goes_on_at_the_position_whatever_the_group_says(stream: Stream, followed: Any) -> None:

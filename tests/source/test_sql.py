@@ -19,6 +19,8 @@ from pydantic import ValidationError
 from monitor.config.model import Columns
 from monitor.source import SourceError, sql
 from monitor.source._database import read_rows
+from monitor.source._pulled import UnreadableRow
+from monitor.wire import Batch, Only, decode
 from monitor.wire.records import Label, Prediction
 from tests.servers import PostgreSQL, closed_port, eventually, postgresql
 from tests.source.following import ENDINGS, Daemon
@@ -183,6 +185,73 @@ def test_the_query_may_cast_as_postgresql_does(server: PostgreSQL, postgres: Any
     query = "SELECT 'a'::text AS event_id, now()::timestamp AS timestamp, 1::int AS prediction, 5 % 3 AS x, 1 AS n"
     (record,) = followed(server.url(), query=query).all()
     assert record["features"] == {"x": 2}
+
+
+FEATURES = "event_id, timestamp, prediction, features, n"
+UNTOLD = {
+    "surrogate": r'{"x": "\ud83d"}',
+    "digits": '{"x": 1' + "0" * 400 + "}",
+    "deep": '{"x": ' + "[" * 5000 + "]" * 5000 + "}",
+}
+
+
+def judged(found: Daemon) -> Batch:
+    """What the store takes in of what was passed on, and what it sets aside."""
+    return decode(found.records, "predictions", Only(("shop", "churn")))
+
+
+@pytest.mark.parametrize("bad", UNTOLD)
+@pytest.mark.parametrize("wal", [True, False])
+def test_a_row_that_has_no_wire_form_costs_no_other(tmp_path: Path, followed: Any, bad: str, wal: bool) -> None:
+    rows = [(*row(n)[:3], UNTOLD[bad] if n in (0, 500) else '{"x": 1}', n) for n in range(1000)]
+    url = lite(tmp_path, rows, FEATURES)
+    with closing(sqlite3.connect(tmp_path / "log.db")) as connection:
+        connection.execute(f"PRAGMA journal_mode = {'wal' if wal else 'delete'}")
+    found = followed(url, tmp_path)
+    found.poll()
+    assert len(found.records) == 1000
+    assert [each["index"] for each in judged(found).rejected] == ([] if bad == "deep" else [0, 500])
+
+
+def test_values_of_postgresql_that_have_no_wire_form_cost_no_other_row(
+    server: PostgreSQL, postgres: Any, followed: Any
+) -> None:
+    postgres.execute(
+        "CREATE TABLE log (event_id text, timestamp timestamptz, prediction numeric, features json, b jsonb, n bigint)"
+    )
+    postgres.execute(
+        "INSERT INTO log SELECT 'e' || i, now(), 1, '{\"x\": 1}', '{\"x\": 1}', i FROM generate_series(0, 9) AS i"
+    )
+    change = "UPDATE log SET {} = %s WHERE n = %s"
+    for place, bad in enumerate(UNTOLD.values()):
+        postgres.execute(change.format("features"), [bad, place])
+    postgres.execute(change.format("prediction"), [Decimal(10**400), 3])
+    for place, bad in enumerate([UNTOLD["digits"], UNTOLD["digits"].replace("0", "0" * 20), UNTOLD["deep"]], 5):
+        postgres.execute(change.format("b"), [bad, place])
+    found = followed(server.url())
+    found.poll()
+    assert len(found.records) == 10
+    assert [each["index"] for each in judged(found).rejected] == [0, 1, 3]
+
+
+def test_after_an_error_that_nobody_foresaw_all_rows_are_read_again(
+    tmp_path: Path, followed: Any, monkeypatch: Any
+) -> None:
+    found = followed(lite(tmp_path, [row(n) for n in range(1000)]), tmp_path)
+    found.poll(limit=300)
+    told, seen = sql.encoded, []
+
+    def fails(record: Any) -> bytes:
+        seen.append(record)
+        if len(seen) == 150:
+            raise MemoryError
+        return told(record)
+
+    monkeypatch.setattr(sql, "encoded", fails)
+    with pytest.raises(MemoryError):
+        found.poll()
+    found.all()
+    assert set(found.ids()) == {f"e{n}" for n in range(1000)}
 
 
 # --- the mark ---------------------------------------------------------------------------------------------------------
@@ -452,6 +521,63 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, Any], said: str)
 def test_an_overlap_of_the_other_kind_is_told(tmp_path: Path, followed: Any) -> None:
     found = followed(lite(tmp_path, [row(1)]), tmp_path, overlap="5m")
     assert complaint(found) == "overlap: expected a number, as the mark is one"
+
+
+@pytest.mark.parametrize("wal", [True, False])
+@pytest.mark.parametrize("rows", [300, 6000])
+def test_rows_before_one_without_a_usable_mark_are_read_and_it_is_told(
+    tmp_path: Path, followed: Any, wal: bool, rows: int
+) -> None:
+    """SQLite keeps a text in any column, and sorts it behind all numbers."""
+    url = lite(tmp_path, [*(row(n) for n in range(rows)), ("bad", 1, 1, 1, "oops")])
+    with closing(sqlite3.connect(tmp_path / "log.db")) as connection:
+        connection.execute(f"PRAGMA journal_mode = {'wal' if wal else 'delete'}")
+    found = followed(url, tmp_path)
+    told = "mark: expected a number or a time in every row's n, got the text 'oops'"
+    assert stopped(found) == stopped(found) == told
+    lite(tmp_path, [row(rows), row(rows + 1)])
+    assert stopped(found) == told
+    with closing(sqlite3.connect(tmp_path / "log.db")) as connection, connection:
+        connection.execute("UPDATE log SET n = ? WHERE event_id = 'bad'", [rows + 2])
+    found.all()
+    # None came twice, as the feed goes on knowing what it passed on.
+    assert found.ids() == [*(f"e{n}" for n in range(rows + 2)), "bad"]
+
+
+def stopped(found: Daemon) -> str:
+    """What is told of the row that stops the feed, after some polls at the most."""
+    for _ in range(9):
+        try:
+            found.poll(limit=5000)
+        except UnreadableRow as error:
+            return str(error)
+    pytest.fail("nothing stopped it")
+
+
+def test_a_row_that_stops_the_feed_stops_it_where_what_came_before_was_not_stored(
+    tmp_path: Path, followed: Any
+) -> None:
+    found = followed(lite(tmp_path, [*(row(n) for n in range(300)), ("bad", 1, 1, 1, "oops")]), tmp_path)
+    assert len(found.poll(ending="not written").records) == 300
+    assert len(found.poll(ending="crashed unwritten").records) == 300
+    assert len(found.poll().records) == 300
+    assert "oops" in stopped(found)
+    assert len(found.records) == 300
+
+
+def test_rows_before_a_value_that_the_driver_cannot_read_are_read_and_it_is_told(
+    server: PostgreSQL, postgres: Any, followed: Any
+) -> None:
+    postgres.execute("CREATE TABLE log (event_id int, timestamp timestamptz, prediction int, n bigint)")
+    postgres.execute("INSERT INTO log SELECT i, now(), 1, i FROM generate_series(0, 999) AS i")
+    postgres.execute("UPDATE log SET timestamp = '12000-01-01' WHERE n = 450")
+    found = followed(server.url())
+    assert "after year 10K" in stopped(found)
+    assert found.ids() == [str(n) for n in range(400)]  # up to the hundred rows that it is one of
+    assert "after year 10K" in stopped(found)
+    postgres.execute("UPDATE log SET timestamp = now() WHERE n = 450")
+    found.all()
+    assert found.ids() == [str(n) for n in range(1000)]
 
 
 def test_a_database_that_was_killed_is_followed_on_when_it_is_back() -> None:
