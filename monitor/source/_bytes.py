@@ -17,6 +17,7 @@ AHEAD_BYTES = (
     1 << 20
 )  # of texts, and of what DuckDB asks for: fetched at least at a time, as most reads follow each other
 TAIL_BYTES = 1 << 16
+LONGEST_LINE = 64 << 20  # as of the records of a TFRecord file
 
 
 def bytes_of(file: File, start: int, end: int) -> bytes:
@@ -39,18 +40,28 @@ def bytes_of(file: File, start: int, end: int) -> bytes:
         raise SourceError(f"{file.name}: {error.strerror or error}") from None
 
 
-def lines_of(file: File, end: int) -> Iterator[bytes]:
-    """The lines of the first bytes of a file, without their ends."""
-    place, rest = 0, b""
+def lines_of(file: File, end: int) -> Iterator[bytes | None]:
+    """The lines of the first bytes of a file, without their ends; None is one that is too long to be held.
+
+    Raises:
+        NotThere: it is gone.
+        SourceError: they cannot be read.
+    """
+    place, size, parts = 0, 0, list[bytes]()
     while place < end:
         piece = bytes_of(file, place, min(place + AHEAD_BYTES, end))
         if not piece:
             raise SourceError(f"{file.name}: expected {end} bytes, got {place}")
         place += len(piece)
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
+        *ended, rest = piece.split(b"\n")
+        for part in ended:
+            size += len(part)
+            yield None if size > LONGEST_LINE else b"".join([*parts, part])
+            size, parts = 0, []
+        size += len(rest)
+        parts = [] if size > LONGEST_LINE else [*parts, rest]
+    if size:
+        yield None if size > LONGEST_LINE else b"".join(parts)
 
 
 def whole_lines(file: File) -> int:

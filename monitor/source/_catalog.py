@@ -7,6 +7,7 @@ import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ from monitor.source._access import LOGS, PLAIN, Access
 from monitor.source._chosen import PARQUET, Chosen, Span, is_settled
 from monitor.source._folders import with_folders
 from monitor.source._index import Entry, Index, index_of
-from monitor.source._left_out import CannotRead, LeftOut, Reason, say
+from monitor.source._left_out import CannotRead, LeftOut, Reason, say, spoiled
 from monitor.source._paths import File, Listing, dates_of, listing, reader_of
+from monitor.source._storage import NotThere
 
 if TYPE_CHECKING:
     from monitor.source._shapes import TextSurvey
@@ -28,6 +30,8 @@ SAVED_EVERY = 5.0  # seconds, so that what was found out is not lost with a proc
 AT_ONCE = 8  # footers that are fetched from far away
 MOST_FAILURES = 4  # remote files one after the other that could not be reached
 EVER: Span = (-math.inf, math.inf)
+
+Surveyed = tuple[Entry, bytes | None]
 
 
 class Catalog:
@@ -115,7 +119,7 @@ class Catalog:
             SourceError: there are files, and none can be read.
         """
         wanted = [file for file in (self.files if only is None else only) if self._is_read(file, span)]
-        if self.reader == PARQUET or self.total > 1 or self.left_out:
+        if self.reader == PARQUET or self.total > 1 or self.time:
             self._look_at(wanted)
             wanted = [file for file in wanted if file.path not in self.left_out and self._is_read(file, span)]
         if not wanted:
@@ -142,7 +146,7 @@ class Catalog:
     def _chosen(self, files: list[File]) -> Chosen:
         from monitor.source._shapes import arrow_types, duck_types, text_shape, text_size
 
-        read = files if self._converter is None else [self._converter.parquet(file) for file in files]
+        read = files if self._converter is None else list(self._converted(files))
         found = Chosen(self.shown, self.reader, read, partitions=self.partitions, named=self.named, total=self.total)
         entries = [(file, entry) for file in self.files if (entry := self._index.get(file)) and entry.shape >= 0]
         shapes = [self._index.shapes[number] for number in dict.fromkeys(entry.shape for _, entry in entries)]
@@ -157,6 +161,13 @@ class Catalog:
             found.sizes = {file.path: text_size(file, is_settled(file)) for file in files}
         found.left_out, found.version = list(self.left_out.values()), self.version
         return found
+
+    def _converted(self, files: list[File]) -> Iterator[File]:
+        for file in files:
+            try:
+                yield self._converter.parquet(file)
+            except CannotRead as problem:  # its conversion was deleted, and now it cannot be converted any more
+                self._leave_out(file, problem)
 
     def by_end(self, *, newest: bool) -> list[tuple[Span, File]]:
         """The files with the first and the last time that each may hold, those with the newest or the oldest before all others.
@@ -175,28 +186,40 @@ class Catalog:
         """Find out what is not known of these files yet, and note those that cannot be read."""
         unknown = []
         for file in files:
-            entry = self._known(file)
-            if entry is None:
+            entry, problem = self._known(file), spoiled(file)
+            if problem is not None:
+                self._found(file, problem)
+            elif entry is None:
                 unknown.append(file)
-            elif entry.problem:
-                partly = entry.shape >= 0
-                reason = self._partly() if partly else Reason.UNREADABLE
-                self._leave_out(file, CannotRead(entry.problem, reason), torn=partly)
+            else:
+                self._tell(file, entry)
         saved = clock.monotonic()
         for file, found in self._surveyed(unknown):
-            if isinstance(found, CannotRead):
-                self._leave_out(file, found)
-                if found.lasting:
-                    self._index.put(file, Entry(file.stamp, problem=str(found)))
-            else:
-                self._index.put(file, found)
-                if found.problem:
-                    self._leave_out(file, CannotRead(found.problem, self._partly()), torn=True)
+            self._found(file, found)
             if clock.monotonic() - saved > SAVED_EVERY:
                 self._index.save()
                 saved = clock.monotonic()
         self._index.save()
         say(self.shown, self.total, self.left_out.values())
+
+    def _found(self, file: File, found: Entry | CannotRead) -> None:
+        """Note what was found out about a file."""
+        if isinstance(found, Entry):
+            self._index.put(file, found)
+            self._tell(file, found)
+            return
+        self._leave_out(file, found)
+        if found.lasting:
+            self._index.put(file, Entry(file.stamp, problem=str(found)))
+
+    def _tell(self, file: File, entry: Entry) -> None:
+        """Note that a file cannot be read, or what of it."""
+        partly = entry.shape >= 0
+        if entry.problem:
+            reason = self._partly() if partly else Reason.UNREADABLE
+            self._leave_out(file, CannotRead(entry.problem, reason), torn=partly)
+        if entry.refused:
+            self._leave_out(file, CannotRead(entry.refused, Reason.REFUSED), torn=True)
 
     def _surveyed(self, files: list[File]) -> Iterator[tuple[File, Entry | CannotRead]]:
         from monitor.source._shapes import TextSurvey
@@ -230,15 +253,35 @@ class Catalog:
 
         try:
             if texts is not None:
-                entry, shape = texts.of(file, settled=is_settled(file))
-            elif self._converter is not None:
-                entry, shape = survey_parquet(self._converter.parquet(file), self.time)
-                entry = msgspec.structs.replace(entry, stamp=file.stamp)
+                entry, shape = _text_of(texts, file, self.reader, self.time)
+                read = file
             else:
-                entry, shape = survey_parquet(file, self.time)
+                read = file if self._converter is None else self._converter.parquet(file)
+                entry, shape = survey_parquet(read, self.time)
+            if shape is None:
+                return entry
+            refused = self._refused(read, entry, shape)
         except CannotRead as problem:
             return problem
-        return entry if shape is None else msgspec.structs.replace(entry, shape=self._index.shape(shape))
+        except NotThere as error:
+            return CannotRead(str(error), Reason.VANISHED)
+        number = self._index.shape(shape)
+        return msgspec.structs.replace(entry, stamp=file.stamp, shape=number, refused=refused)
+
+    def _refused(self, file: File, entry: Entry, shape: bytes) -> str:
+        """What is said of a file's rows whose time is none: only a text can be that."""
+        from monitor.source._shapes import arrow_types, duck_types, text_shape
+        from monitor.source._sql import WRITTEN, no_times
+
+        alone = Chosen(file.name, self.reader, [file], sizes={file.path: entry.size}, total=1)
+        if self.reader == PARQUET:
+            from monitor.source._arrow import is_written_time
+
+            kind = arrow_types([shape]).get(self.time)
+            return no_times(alone, self.time) if kind is not None and is_written_time(kind) else ""
+        alone.shapes = {file.path: text_shape(shape)}
+        alone.types = duck_types(list(alone.shapes.values()))
+        return no_times(alone, self.time) if alone.types.get(self.time) in WRITTEN else ""
 
     def _partly(self) -> Reason:
         """Why a file is not read to its end."""
@@ -249,6 +292,51 @@ class Catalog:
         fault = not young and problem.reason is not Reason.VANISHED
         key = f"{file.path}#" if torn else file.path
         self.left_out[key] = LeftOut(file.below, file.stamp, problem.reason, str(problem), fault)
+
+
+def _text_of(texts: TextSurvey, file: File, reader: str, time: str) -> Surveyed:
+    """What is in a text; where its last line is torn in a way that reading it does not tell, what is in those before it.
+
+    Lines of JSON look whole where they are cut behind a brace within one. A CSV whose last line lacks columns is taken for
+    one that is divided in another way, or not at all.
+    """
+    settled = is_settled(file)
+    if settled and reader == "read_csv" and (lines := _ended(file)):
+        with suppress(CannotRead):
+            return _csv_of(file, lines, time)
+    try:
+        return texts.of(file, settled=settled)
+    except CannotRead as problem:
+        if problem.reason is Reason.UNREADABLE and file.path.endswith(".json") and (lines := _ended(file)):
+            with suppress(CannotRead):
+                return _torn(file, texts.of(lines, settled=False), told=settled)
+        raise
+
+
+def _csv_of(file: File, lines: File, time: str) -> Surveyed:
+    from monitor.source._shapes import TextSurvey, text_shape
+
+    # By itself: how a torn one seems to be divided must not be tried with the next.
+    with closing(TextSurvey("read_csv", time)) as texts:
+        before, found = texts.of(lines, settled=False), texts.of(file, settled=True)
+    names = [list(text_shape(shape).types) for _, shape in (before, found) if shape is not None]
+    return found if names[0] == names[-1] else _torn(file, before, told=True)
+
+
+def _ended(file: File) -> File | None:
+    """The lines of a text that have an end, as a file; None where that is all of it, or nothing."""
+    from monitor.source._bytes import whole_lines
+
+    size = 0
+    with suppress(SourceError):  # reading it will tell
+        size = 0 if file.path.endswith(".gz") else whole_lines(file)
+    # As if it were being written now: only so it is read no further.
+    return replace(file, size=size, modified=clock.time()) if 0 < size < file.size else None
+
+
+def _torn(file: File, lines: Surveyed, *, told: bool) -> Surveyed:
+    said = f"{file.name}: expected a whole last line, got the beginning of one" if told else ""
+    return msgspec.structs.replace(lines[0], problem=said), lines[1]
 
 
 def _tried(work: Callable[[File], Any], file: File) -> None:

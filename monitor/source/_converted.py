@@ -20,13 +20,14 @@ import msgspec
 
 from monitor.records import fingerprint
 from monitor.serving_logs import Outcome, Unreadable, mlflow, sagemaker, tf_serving
+from monitor.serving_logs import Reason as Refusal
 from monitor.serving_logs.tfrecord import HEAD, frames, masked_crc
 from monitor.source import SourceError
 from monitor.source._access import Access, Log
-from monitor.source._bytes import AHEAD_BYTES, bytes_of, lines_of, whole_lines
+from monitor.source._bytes import AHEAD_BYTES, LONGEST_LINE, bytes_of, lines_of, whole_lines
 from monitor.source._chosen import is_settled
 from monitor.source._index import KEPT_SECONDS, folder
-from monitor.source._left_out import CannotRead, Reason
+from monitor.source._left_out import CannotRead, Changed, Reason
 from monitor.source._paths import File, Listing, on_disk, reader_of
 from monitor.source._shapes import REFUSED
 from monitor.source._storage import NotThere
@@ -86,8 +87,8 @@ class Converter:
         """The Parquet file that a file of the log is kept as; converted where that has not been done.
 
         Raises:
-            CannotRead: it is gone, or no record of it can be read.
-            SourceError: it cannot be reached, or its rows have no place.
+            CannotRead: it is gone, or it or all its records cannot be read.
+            SourceError: it was changed meanwhile, or its rows have no place.
         """
         path = self._here / self._name(file)
         if not path.is_file():
@@ -96,6 +97,10 @@ class Converter:
                 self._convert(file, path)
             except NotThere as error:
                 raise CannotRead(str(error), Reason.VANISHED) from error
+            except (CannotRead, Changed):
+                raise
+            except SourceError as error:
+                raise CannotRead(str(error), Reason.UNREADABLE) from error
             except OSError as error:
                 raise SourceError(f"{file.name}: its rows cannot be kept in {self._here}: {error.strerror}") from error
         kept = on_disk(path, file.below)
@@ -138,11 +143,16 @@ class Converter:
                     more = {"id_from": self._log.id_from, "place": at, "outcome": outcome}
                     yield _tried(tf_serving.binary_records, record, names, **more)
             return
-        size = file.size if is_settled(file) else whole_lines(file)
+        yield from self._lines(file, outcome)
+
+    def _lines(self, file: File, outcome: Outcome) -> Records:
+        names, size = self._log.names, file.size if is_settled(file) else whole_lines(file)
         for place, line in enumerate(lines_of(file, size)):
-            if not line.strip():
+            if line is None:
+                yield Unreadable(Refusal.TOO_LARGE, f"expected lines of at most {LONGEST_LINE} bytes")
+            elif not line.strip():
                 continue
-            if self._form == "tf_serving":
+            elif self._form == "tf_serving":
                 more = {"id_from": self._log.id_from, "place": f"{file.below}:{place}", "outcome": outcome}
                 yield _tried(tf_serving.records, line, names, **more)
             elif self._log.labels:

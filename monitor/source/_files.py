@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.config import Model
 from monitor.profile import Cutter, Profile
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from monitor.source._table import Table
 
 TRIES = 3  # of a look in which files change under our hands
+HELD_BYTES = 16 << 20  # of rows that are handed on once all of them have been read; beyond it, they wait on the disk
 
 T = TypeVar("T")
 
@@ -35,15 +39,17 @@ class FilesSource:
         directory: where relative paths start.
 
     Attributes:
-        left_out: by their paths, the files of the looks so far of which not all could be read, and why.
+        left_out: by what was listed and their paths below it, the files of the looks so far of which not all could be read, and
+            why.
         delta_version: the version of the Delta table that was read last.
     """
 
     def __init__(self, predictions: Any, labels: Any, model: Model, directory: Path) -> None:
         self.predictions, self.labels, self.model, self.directory = predictions, labels, model, directory
         self._access: Access = access_of(predictions, model)
-        self.left_out: dict[str, LeftOut] = {}
+        self.left_out: dict[tuple[str, str], LeftOut] = {}
         self.delta_version: int | None = None
+        self._seen: list[Chosen] = []  # what a look has chosen so far
 
     def _catalog(self) -> Catalog:
         from monitor.source._catalog import Catalog
@@ -70,23 +76,39 @@ class FilesSource:
         return table
 
     def _note(self, chosen: Chosen) -> None:
+        self._seen.append(chosen)
         for file in chosen.files:
-            self.left_out.pop(file.below, None)
-        self.left_out.update((each.name, each) for each in chosen.left_out)
+            self.left_out.pop((chosen.shown, file.below), None)
+        self.left_out.update(((chosen.shown, each.name), each) for each in chosen.left_out)
 
     def _looked(self, window: Window, look: Callable[[Table], T]) -> T:
-        """What comes of the files that may hold rows of a window; anew where they changed meanwhile."""
-        from monitor.source._left_out import CannotRead, Changed, Reason
+        """What comes of the files that may hold rows of a window."""
 
-        for tries in range(1, TRIES + 1):
-            try:
-                with closing(self._open(window)) as table:
-                    return look(table)
-            except (Changed, CannotRead) as error:
-                gone = isinstance(error, Changed) or error.reason is Reason.VANISHED
-                if tries == TRIES or not gone:
-                    raise
-        raise AssertionError  # the last try returns or raises
+        def attempt() -> T:
+            with closing(self._open(window)) as table:
+                return look(table)
+
+        return self._again(attempt)
+
+    def _again(self, attempt: Callable[[], T]) -> T:
+        """What an attempt comes to; anew where files changed meanwhile, and without those that turned out to be unreadable."""
+        from monitor.source._left_out import forget_spoiled, has_changed, has_spoiled
+
+        changes = 0
+        try:
+            while True:
+                self._seen.clear()
+                try:
+                    return attempt()
+                except SourceError as error:
+                    if has_changed(error, self._seen):
+                        changes += 1
+                        if changes == TRIES:
+                            raise
+                    elif not has_spoiled(error, self._seen):
+                        raise
+        finally:
+            forget_spoiled()
 
     def newest_event(self, before: float) -> float | None:
         """The newest event time before an instant.
@@ -94,7 +116,7 @@ class FilesSource:
         Raises:
             SourceError: the files cannot be read.
         """
-        return self._farthest(before, newest=True)
+        return self._again(partial(self._farthest, before, newest=True))
 
     def oldest_event(self) -> float | None:
         """The oldest event time that is there.
@@ -102,11 +124,11 @@ class FilesSource:
         Raises:
             SourceError: the files cannot be read.
         """
-        return self._farthest(math.inf, newest=False)
+        return self._again(partial(self._farthest, math.inf, newest=False))
 
     def _farthest(self, before: float, *, newest: bool) -> float | None:
         """The newest or the oldest time before an instant. Files are read in that order, until no other can have a better one."""
-        from monitor.source._left_out import CannotRead
+        from monitor.source._left_out import CannotRead, Reason
 
         catalog = self._catalog()
         best: float | None = None
@@ -117,8 +139,8 @@ class FilesSource:
                 continue
             try:
                 found = self._end_of(catalog.chosen(only=[file]), before, newest=newest)
-            except CannotRead:  # it vanished, or it is the only one
-                if catalog.total == 1:
+            except CannotRead as error:  # it vanished, it is the only one, or it turned out to be unreadable
+                if catalog.total == 1 or (error.file is not None and error.reason is not Reason.VANISHED):
                     raise
                 continue
             if found is not None:
@@ -168,8 +190,14 @@ class FilesSource:
         """
         from monitor.source._window import cut
 
-        with closing(self._open(span)) as table:
-            cut(table, self.model, span, references, cutter)
+        def read(table: Table) -> _Held[EventBatch]:
+            collector = _Collector(cutter)
+            cut(table, self.model, span, references, collector)
+            return collector.held
+
+        with closing(self._looked(span, read)) as held:
+            for batch in held:
+                cutter.add(batch)
 
     def rows(self, window: Window, columns: Sequence[Column], *, limit: int) -> Mapping[str, EventBatch]:
         """Raw rows of a window by version, in order of event time: at most `limit` of each, evenly spread over the window.
@@ -196,13 +224,60 @@ class FilesSource:
 
         if self.labels is None:
             return
-        yield from labelled_rows(
-            self.predictions,
-            self.model,
-            self.directory,
-            numeric=numeric,
-            columns=columns,
-            window=window,
-            known_by=known_by,
-            note=self._note,
-        )
+
+        def read() -> _Held[LabelledBatch]:
+            return _Held(
+                labelled_rows(
+                    self.predictions,
+                    self.model,
+                    self.directory,
+                    numeric=numeric,
+                    columns=columns,
+                    window=window,
+                    known_by=known_by,
+                    note=self._note,
+                )
+            )
+
+        with closing(self._again(read)) as held:
+            yield from held
+
+
+class _Held(Generic[T]):
+    """Batches that are handed on once all of them have been read: what was handed on could not be taken back.
+
+    Raises:
+        SourceError: the disk has no room for them.
+    """
+
+    def __init__(self, batches: Iterable[T] = ()) -> None:
+        self._file = SpooledTemporaryFile[bytes](max_size=HELD_BYTES, prefix="anchorwatch-")
+        self._batches = 0
+        for batch in batches:
+            self.add(batch)
+
+    def add(self, batch: T) -> None:
+        try:
+            pickle.dump(batch, self._file, protocol=pickle.HIGHEST_PROTOCOL)
+        except OSError as error:
+            raise SourceError(f"rows cannot be held in {gettempdir()}: {error.strerror}") from error
+        self._batches += 1
+
+    def __iter__(self) -> Iterator[T]:
+        self._file.seek(0)
+        for _ in range(self._batches):
+            yield pickle.load(self._file)  # noqa: S301 - it was written above
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Collector(Cutter):
+    """Takes what a cutter takes, and holds it."""
+
+    def __init__(self, cutter: Cutter) -> None:
+        super().__init__(cutter.bins, seconds=cutter.seconds)
+        self.held: _Held[EventBatch] = _Held()
+
+    def add(self, batch: EventBatch) -> None:
+        self.held.add(batch)

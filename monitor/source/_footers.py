@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor.records import fingerprint
-from monitor.source import SourceError
 from monitor.source._arrow import DAY, PER_SECOND
 from monitor.source._bytes import Reading, bytes_of
 from monitor.source._index import folder, tidied, written_whole
@@ -60,7 +59,7 @@ def _read(file: File) -> Any:
     try:
         found = pq.read_metadata(file.path if file.store is None else pa.PythonFile(Reading(file, ahead=0), mode="r"))
     except FileNotFoundError:
-        raise CannotRead(f"{file.name}: it was there a moment ago", Reason.VANISHED) from None
+        raise CannotRead(f"{file.name}: it was there a moment ago", Reason.VANISHED, file=file) from None
     except (pa.ArrowException, OSError) as error:
         raise _problem(file, error) from error
     footers = folder("footers")
@@ -72,14 +71,17 @@ def _read(file: File) -> Any:
     return found
 
 
-def _problem(file: File, error: Exception) -> SourceError:
+def _problem(file: File, error: Exception) -> CannotRead:
     said = getattr(error, "strerror", None) or str(error).splitlines()[0]
-    # What Arrow cannot make out is an OSError too, but none of the machine's.
-    if getattr(error, "errno", None) is None and not isinstance(error, MemoryError):
-        if file.size < 12 or bytes_of(file, file.size - 4, file.size) not in MAGIC:
-            return CannotRead(f"{file.name}: expected a Parquet footer, found none: {said}", Reason.HALF_WRITTEN)
-        return CannotRead(f"{file.name}: {said}", Reason.UNREADABLE, lasting=True)
-    return CannotRead(f"{file.name}: {said}", Reason.UNREADABLE)
+    if is_content(error) and (file.size < 12 or bytes_of(file, file.size - 4, file.size) not in MAGIC):
+        said = f"expected a Parquet footer, found none: {said}"
+        return CannotRead(f"{file.name}: {said}", Reason.HALF_WRITTEN, file=file)
+    return CannotRead(f"{file.name}: {said}", Reason.UNREADABLE, lasting=is_content(error), file=file)
+
+
+def is_content(error: Exception) -> bool:
+    """Whether it is what stands in a file that cannot be read: to Arrow that is an OSError too, but none of the machine's."""
+    return getattr(error, "errno", None) is None and not isinstance(error, MemoryError)
 
 
 def ends_of(group: Any, time: str) -> tuple[float, float] | None:

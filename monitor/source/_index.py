@@ -15,7 +15,7 @@ import msgspec
 from monitor.records import fingerprint
 from monitor.source._paths import File
 
-FORMAT = 1  # of what is written; another one is not read
+FORMAT = 2  # of what is written; another one is not read
 MOST_FILES = 200_000  # in one index
 KEPT_SECONDS = 30 * 86400.0  # what nobody asked for in so long goes
 MOST_BYTES = {"indexes": 256 << 20, "footers": 64 << 20}  # beyond it, what was not used for longest goes
@@ -32,7 +32,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
         last: of its last row; minus infinity and None likewise.
         shape: the number of its columns' types in the index.
         size: how many of its bytes were whole.
-        problem: why it cannot be read; empty where it can.
+        problem: why it cannot be read, or not to its end; empty where it can.
+        refused: which of its rows do not count, and why; empty where all do.
     """
 
     stamp: str
@@ -42,6 +43,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     shape: int = -1
     size: int = 0
     problem: str = ""
+    refused: str = ""
 
     def may_hold(self, start: float, end: float) -> bool:
         """Whether it may have a row with its time in `[start, end)`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,9 +19,9 @@ from monitor.source import SourceError
 from monitor.source._arrow import floats, is_written_time, kind_of, mask, seconds_of, truths
 from monitor.source._bytes import Reading
 from monitor.source._chosen import PARQUET, Chosen
-from monitor.source._footers import ends_of, footer
+from monitor.source._footers import ends_of, footer, is_content
 from monitor.source._index import Entry
-from monitor.source._left_out import changed
+from monitor.source._left_out import CannotRead, Reason, changed
 from monitor.source._paths import File, on_disk
 from monitor.source._table import CHUNK_ROWS, Piece
 
@@ -85,9 +87,13 @@ class ParquetTable:
         """How many there are."""
         return sum(group.rows for group in self._groups) if self._kept is None else int(self._kept.sum())
 
+    def _is_written(self, time: str) -> bool:
+        """Whether times are text, in some file at least."""
+        return any(is_written_time(schema[time]) for schema in self._schemas if time in schema)
+
     def prune(self, time: str, start: float, end: float) -> None:
         """Leave out the row groups that say of themselves that they have no row in `[start, end)`."""
-        if self._times is not None:
+        if self._is_written(time):  # they are read all at once
             return
         held = [self._may_hold(group, time, start, end) for group in self._groups]
         if self._kept is not None:
@@ -105,7 +111,7 @@ class ParquetTable:
         Raises:
             SourceError: they cannot be read.
         """
-        written = time is not None and is_written_time(self.types[time])
+        written = time is not None and self._is_written(time)
         if written and self._times is None:
             self._times = self._written_times(time or "")
         wanted = [*names, *([time] if time is not None and not written else [])]
@@ -168,10 +174,25 @@ class ParquetTable:
                 yield from opened.iter_batches(chunk_rows, row_groups=numbers, columns=names, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             said = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise changed([file]) or SourceError(f"{file.name}: {said}") from error
+            problem = SourceError(f"{file.name}: {said}")
+            if isinstance(error, OSError | pa.ArrowInvalid):  # any other is Arrow's own, and no file's
+                problem = CannotRead(str(problem), Reason.UNREADABLE, lasting=is_content(error), file=file)
+            raise changed([file]) or problem from error
 
     def close(self) -> None:
         """Nothing is held open between two reads."""
+
+
+def read_through(file: File) -> None:
+    """Read every column of a file, to find out whether that can be done.
+
+    Raises:
+        CannotRead: it cannot.
+        SourceError: it was changed meanwhile, or holds what is not read here.
+    """
+    with closing(ParquetTable([file], None)) as table:
+        for name in table.types:
+            deque(table.read([name]), maxlen=0)
 
 
 def merged(schemas: list[dict[str, Any]]) -> Mapping[str, Any]:

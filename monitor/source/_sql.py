@@ -17,11 +17,12 @@ import duckdb
 from monitor.source import SourceError
 from monitor.source._bytes import file_system_for_duckdb
 from monitor.source._chosen import Chosen, is_settled
-from monitor.source._left_out import CannotRead, Reason
+from monitor.source._left_out import CannotRead, LeftOut, Reason, changed, say
 from monitor.source._paths import File
 
 MEMORY = "160MB"  # what it needs beyond goes to the disk
 BATCH_ROWS = 100_000
+WRITTEN = ("VARCHAR", "JSON", "BOOLEAN")  # the types whose values are times only where they read like some
 
 
 def quoted(name: str) -> str:
@@ -35,11 +36,24 @@ def literal(text: str) -> str:
 
 
 def seconds_sql(column: str, kind: str) -> str:
-    """SQL for a time column as Unix seconds: naive timestamps are UTC, numbers are Unix seconds already."""
-    if kind.startswith(("TIMESTAMP", "DATE")) or kind == "VARCHAR":
-        # The session's time zone is UTC, so a naive time is taken as UTC, and one with an offset by its offset.
+    """SQL for a time column as Unix seconds: naive timestamps are UTC, numbers are Unix seconds already.
+
+    NULL where a text is no time: one such row must not stop all others. `no_times` says how many there are.
+    """
+    # The session's time zone is UTC, so a naive time is taken as UTC, and one with an offset by its offset.
+    if kind.startswith(("TIMESTAMP", "DATE")):
         return f"(epoch_us(CAST({column} AS TIMESTAMPTZ)) / 1000000.0)"
-    return f"CAST({column} AS DOUBLE)"
+    if kind not in WRITTEN:
+        return f"CAST({column} AS DOUBLE)"
+    # One text is enough to make texts of a column of numbers.
+    text = _text(column, kind)
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    seconds = f"CASE WHEN isfinite({number}) THEN {number} END"
+    return f"coalesce(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) / 1000000.0, {seconds})"
+
+
+def _text(column: str, kind: str) -> str:
+    return f"({column} ->> '$')" if kind == "JSON" else f"CAST({column} AS VARCHAR)"
 
 
 class Files:
@@ -105,6 +119,47 @@ def words(error: Exception) -> str:
     return re.sub(r"anchorwatch://\d+/", "", lines[0]) if lines else type(error).__name__
 
 
+def no_times(chosen: Chosen, time: str) -> str:
+    """What is said of the rows whose time is a text that is none; empty where there are none. Rows without a time are no fault.
+
+    Raises:
+        CannotRead: not one of the texts is a time.
+        SourceError: the files cannot be read.
+    """
+    with closing(connected(1)) as connection:
+        try:
+            relation, column = relation_of(chosen, Files(connection), None), quoted(time)
+            described = connection.execute(f"DESCRIBE SELECT {column} FROM {relation}").fetchone()
+            assert described is not None  # the column is there
+            if described[1] not in WRITTEN:
+                return ""
+            seconds, text = seconds_sql(column, described[1]), _text(column, described[1])
+            refused = f"FILTER ({text} IS NOT NULL AND {seconds} IS NULL)"
+            sql = f"SELECT count(*), count({seconds}), count(*) {refused}, any_value({text}) {refused} FROM {relation}"
+            found = connection.execute(sql).fetchone()
+        except (duckdb.Error, OSError) as error:
+            raise changed(chosen.files) or problem_of(chosen.files[0], error) from error
+    assert found is not None  # counts are one row
+    rows, times, wrong, value = found
+    said = f"expected ISO 8601 or Unix seconds in the column {time!r}, got {value!r:.60}"
+    if wrong and not times:
+        raise CannotRead(f"{chosen.name}: {said}", Reason.UNREADABLE, lasting=True)
+    return f"{chosen.name}: refused {wrong} of {rows} rows: {said}" if wrong else ""
+
+
+def say_no_times(chosen: Chosen, time: str) -> None:
+    """Warn of rows whose time is a text that is none, where no catalog has looked for them.
+
+    Raises:
+        SourceError: not one of the texts is a time, or the files cannot be read.
+    """
+    refused = no_times(chosen, time) if chosen.files else ""
+    if refused:
+        first = chosen.files[0]
+        told = LeftOut(first.below, first.stamp, Reason.REFUSED, refused, is_fault=True)
+        say(chosen.shown, max(chosen.total, 1), [told])
+
+
 def problem_of(file: File, error: Exception) -> CannotRead:
     """Why a file cannot be read, and whether that lasts."""
     said, passing = words(error), isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException)
@@ -145,6 +200,7 @@ def relation_of(chosen: Chosen, files: Files, where: str | None) -> str:
         types |= {name: files.sql_type(kind) for name, kind in chosen.partitions.items()}
         nothing = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in types.items())
         parts.append(f"SELECT {nothing or 'NULL AS nothing'} WHERE false")
+    parts = parts or ["SELECT NULL AS nothing WHERE false"]  # all files are empty
     whole = f"({' UNION ALL BY NAME '.join(parts)})"
     return f"(SELECT * FROM {whole} WHERE {where})" if where else whole
 

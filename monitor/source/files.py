@@ -112,8 +112,10 @@ def read_reference(
         SourceError: the files cannot be read, lack a declared feature, or have no time to match by.
         NoData: they have no rows.
     """
+    from monitor.source._arrow import is_written_time
     from monitor.source._building import add_columns, joined_labels, placed, survey
     from monitor.source._columns import reference_columns, written_name
+    from monitor.source._sql import say_no_times
     from monitor.source._table import open_table, require
 
     with closing(open_table(options.path, options.where, directory, access_of(options, model))) as table:
@@ -123,6 +125,8 @@ def read_reference(
             if column.role is Role.FEATURE:
                 require(table, column.name, f"features.{column.name}")
         time = model.columns.timestamp if model.columns.timestamp in table.types else None
+        if time is not None and is_written_time(table.types[time]):
+            say_no_times(table.chosen, time)
         if options.match:
             require(table, model.columns.timestamp, "columns.timestamp, which reference.match goes by")
         found = survey(table, time, model.columns.version, window_seconds=window_seconds(model.windows))

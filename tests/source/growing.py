@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 import time
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
+import pytest
 
 from monitor.config import Model
 from monitor.records import Window
 from monitor.source import files
 from monitor.source._index import forget
+from monitor.source._left_out import LeftOut
 from monitor.source.files import FilesSource
 from tests.source.worlds import DAY, START, log, model
 
@@ -50,6 +54,33 @@ def settle(*paths: Path, seconds: float = 3600) -> None:
         os.utime(path, (time.time() - seconds,) * 2)
 
 
+def damage(path: Path, column: str) -> None:
+    """Spoil a page of a column of a Parquet file; its footer and all other columns are whole."""
+    found = pq.read_metadata(path)
+    place = found.schema.names.index(column)
+    told = found.row_group(0).column(place)
+    start = told.dictionary_page_offset or told.data_page_offset
+    data = bytearray(path.read_bytes())
+    data[start : start + 200] = b"\xff" * 200
+    path.write_bytes(data)
+    settle(path)
+
+
+@contextmanager
+def failing(path: Path) -> Iterator[None]:
+    """As if the disk had lost what stands in a file: root may read all others."""
+    pread = os.pread
+
+    def lost(descriptor: int, number: int, place: int) -> bytes:
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, number, place)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pread", lost)
+        yield
+
+
 def watched(folder: Path, path: str = "log", **more: Any) -> Model:
     section = {"type": "files", "path": path, **more.pop("predictions", {})}
     return model(folder, predictions=section, **more)
@@ -62,6 +93,11 @@ def source(folder: Path, path: str = "log", **more: Any) -> FilesSource:
 
 def rows(looked: FilesSource, window: Window) -> int:
     return sum(profile.rows for profile in looked.profiles(window, lambda _: None).values())
+
+
+def left_out(looked: FilesSource) -> dict[str, LeftOut]:
+    """What was left out, by name."""
+    return {each.name: each for each in looked.left_out.values()}
 
 
 def anew() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,10 @@ from monitor.config import load
 from monitor.records import UNVERSIONED, Window, instant
 from monitor.source import SourceError
 from monitor.source._duck import DuckTable as Table
-from monitor.source.files import open_source
+from monitor.source.files import Options, open_source, read_reference
+from tests.source.growing import frame, source, watched, write
+
+pytestmark = pytest.mark.usefixtures("nothing_known")
 
 TIMES = pd.to_datetime(["2011-01-01T00:00:00.25", "2011-06-01T12:30:15.50"])
 EXPECTED = [instant("2011-01-01T00:00:00.25"), instant("2011-06-01T12:30:15.5")]
@@ -45,11 +49,30 @@ def test_every_way_to_write_a_time_is_the_same_instant(
     assert _seconds(path) == pytest.approx(EXPECTED, abs=1e-6)
 
 
-def test_a_time_that_is_none_is_said_in_words(tmp_path: Path) -> None:
-    path = tmp_path / "events.csv"
-    path.write_text("t,x\nyesterday,1\n")
-    with pytest.raises(SourceError, match=r"events\.csv: .*yesterday"):
-        _seconds(path)
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("text", ["yesterday", True])
+def test_a_column_without_a_single_time_is_said_in_words(tmp_path: Path, form: str, text: str | bool) -> None:
+    """Of predictions and of a reference alike."""
+    made = pd.DataFrame({"event_id": ["a", "b"], "timestamp": [text, None], "x": 1.0, "prediction": 1.0})
+    path = write(made, tmp_path / f"events.{form}")
+    said = rf"^events\.{form}: expected ISO 8601 or Unix seconds in the column 'timestamp', got '(?i:{text})'$"
+    looked = source(tmp_path, path.name, task="regression")
+    with pytest.raises(SourceError, match=said):
+        looked.newest_event(math.inf)
+    with pytest.raises(SourceError, match=said):
+        read_reference(Options(path=path.name), looked.model, tmp_path, fingerprint="f")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_row_of_a_reference_whose_time_is_none_is_told(
+    tmp_path: Path, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = frame(0)
+    made["timestamp"] = [*made["timestamp"].map(pd.Timestamp.isoformat)[:-1], "n/a"]
+    path = write(made, tmp_path / f"events.{form}")
+    found = read_reference(Options(path=path.name), watched(tmp_path), tmp_path, fingerprint="f")
+    assert found.rows == 40
+    assert f"events.{form}: refused 1 of 40 rows: expected ISO 8601 or Unix seconds" in caplog.text
 
 
 def test_a_folder_a_glob_and_a_file_are_all_paths(tmp_path: Path) -> None:
@@ -75,7 +98,7 @@ def test_a_column_that_has_to_be_there_is_named_with_its_key(tmp_path: Path) -> 
 
 
 def test_a_version_is_never_part_of_a_path_it_was_not_meant_for(tmp_path: Path) -> None:
-    from monitor.source.files import Options, for_version
+    from monitor.source.files import for_version
 
     (tmp_path / "secret.parquet").touch()
     folder = tmp_path / "references"

@@ -11,14 +11,31 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from monitor.records import Window
+from monitor.profile import Cutter, NumericBins, Reference
+from monitor.records import Column, ColumnKind, Window
 from monitor.source import SourceError
+from monitor.source import _files as files
 from monitor.source import _index as index
 from monitor.source._left_out import Reason
-from tests.source.growing import FORMS, anew, day, frame, opened, rows, settle, source, watched, write
+from tests.source.growing import (
+    FORMS,
+    anew,
+    damage,
+    day,
+    failing,
+    frame,
+    left_out,
+    opened,
+    rows,
+    settle,
+    source,
+    watched,
+    write,
+)
 from tests.source.worlds import DAY, START
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_known")]
@@ -102,6 +119,50 @@ def test_lists_in_json_are_whole_at_their_end(tmp_path: Path) -> None:
     assert rows(source(tmp_path), day(0)) == 80
 
 
+@pytest.mark.parametrize("young", [True, False])
+@pytest.mark.parametrize("path", ["log", "log/0.json"])
+def test_lines_of_json_that_end_within_a_line_count_as_far_as_they_are_whole(
+    tmp_path: Path, path: str, young: bool
+) -> None:
+    """Cut behind the brace of an object within a line, the file looks whole."""
+    made = [json.loads(line) for line in frame(0).to_json(orient="records", lines=True, date_format="iso").splitlines()]
+    text = "".join(json.dumps({"extra": {"a": 1}, **each}) + "\n" for each in made)
+    folder = tmp_path / "log"
+    folder.mkdir()
+    (folder / "0.json").write_text(text + '{"extra": {"a": 1}')
+    (folder / "1.json").write_text(json.dumps(json.loads(text.splitlines()[0]), indent=2))
+    if not young:
+        settle(folder / "0.json")
+    looked = source(tmp_path, path)
+    assert rows(looked, day(0)) == 40 + (path == "log")
+    told = [] if young else [("0.json", Reason.HALF_WRITTEN)]
+    assert [(name, each.reason) for name, each in left_out(looked).items()] == told
+    (folder / "0.json").write_text(text + text.splitlines()[0])
+    assert rows(looked, day(0)) == 41 + (path == "log")
+
+
+@pytest.mark.parametrize("path", ["log", "log/0.csv"])
+@pytest.mark.parametrize("cut", [20, 30, 45])
+def test_a_csv_whose_last_line_lacks_columns_counts_its_whole_lines(tmp_path: Path, path: str, cut: int) -> None:
+    """It must not be taken for one of a single column, in which nothing of the model stands."""
+    paths = [write(frame(number), tmp_path / "log" / f"{number}.csv") for number in range(2)]
+    paths[0].write_bytes(paths[0].read_bytes()[:-cut])
+    settle(*paths)
+    looked = source(tmp_path, path)
+    assert rows(looked, day(0)) == 39
+    assert {name: each.reason for name, each in left_out(looked).items()} == {"0.csv": Reason.HALF_WRITTEN}
+    assert {each.name for each in looked.columns(ALL, looked.model)} == {"x", "c", "prediction", "score"}
+
+
+def test_a_torn_last_line_of_a_single_file_is_told_too(tmp_path: Path) -> None:
+    path = write(frame(0), tmp_path / "log" / "0.jsonl")
+    path.write_bytes(path.read_bytes()[:-20])
+    settle(path)
+    looked = source(tmp_path, "log/0.jsonl")
+    assert rows(looked, day(0)) == 39
+    assert [each.reason for each in looked.left_out.values()] == [Reason.HALF_WRITTEN]
+
+
 # --- what is left alone ---------------------------------------------------------------------------------------------
 
 
@@ -133,7 +194,7 @@ def test_a_parquet_without_its_footer_waits_until_it_has_one(tmp_path: Path, cap
     for size in (0, 3, 11, 100, len(whole) - 1):
         path.write_bytes(whole[:size])
         assert rows(looked, ALL) == 40, size
-        assert looked.left_out["1.parquet"].reason is Reason.HALF_WRITTEN
+        assert left_out(looked)["1.parquet"].reason is Reason.HALF_WRITTEN
     assert not caplog.records
     path.write_bytes(whole)
     assert rows(looked, ALL) == 80
@@ -162,7 +223,7 @@ def test_one_broken_file_stops_no_other_and_is_told_once(
     looked = source(tmp_path)
     assert rows(looked, ALL) == 120
     assert rows(looked, day(1)) == 40
-    assert {name: each.reason for name, each in looked.left_out.items()} == {broken.name: Reason.UNREADABLE}
+    assert {name: each.reason for name, each in left_out(looked).items()} == {broken.name: Reason.UNREADABLE}
     assert looked.newest_event(math.inf) == pytest.approx(START + 3 * DAY, abs=DAY)
     assert looked.oldest_event() == START
     (record,) = caplog.records
@@ -234,6 +295,209 @@ def test_files_that_come_and_go_while_they_are_read_stop_nothing(tmp_path: Path,
     assert seen <= {160, 200, 240}
     assert not [text for text in said if "while it was read" not in text and "a moment ago" not in text]
     assert seen
+
+
+# --- times that are none --------------------------------------------------------------------------------------------
+
+
+def written(number: int, rows: int = 40) -> pd.DataFrame:
+    """The predictions of one day, their times as texts."""
+    made = frame(number, rows)
+    return made.assign(timestamp=[moment.isoformat() for moment in made.timestamp])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("path", ["log", "log/0.*"])
+def test_a_row_whose_time_is_none_is_refused_and_all_others_stand(
+    tmp_path: Path, form: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = written(0)
+    made.loc[7, "timestamp"] = "n/a"
+    settle(write(made, tmp_path / "log" / f"0.{form}"), write(written(1), tmp_path / "log" / f"1.{form}"))
+    for _ in range(2):  # as found out, and as known
+        anew()
+        looked = source(tmp_path, path)
+        assert rows(looked, day(0)) == 39
+        assert rows(looked, ALL) == 39 + 40 * (path == "log")
+        (told,) = looked.left_out.values()
+        assert told.reason is Reason.REFUSED
+        assert told.problem == (
+            f"0.{form}: refused 1 of 40 rows: expected ISO 8601 or Unix seconds in the column 'timestamp', got 'n/a'"
+        )
+        assert looked.newest_event(day(0).end) == pytest.approx(day(0).end, abs=DAY / 20)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_an_empty_text_is_no_time(tmp_path: Path, form: str) -> None:
+    made = written(0)
+    made.loc[[3, 7], "timestamp"] = ""
+    settle(write(made, tmp_path / "log" / f"0.{form}"))
+    looked = source(tmp_path)
+    assert rows(looked, day(0)) == 38
+    assert "refused 2 of 40 rows" in left_out(looked)[f"0.{form}"].problem
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_one_text_among_unix_seconds_takes_no_other_row_away(tmp_path: Path, form: str) -> None:
+    """It makes texts of the numbers of its own file, and of those of all others."""
+    for number in range(2):
+        made = frame(number).assign(timestamp=START + number * DAY + 60.5 * pd.Series(range(40)))
+        if number:
+            made["timestamp"] = [*made.timestamp[:-1], "n/a"]
+        settle(write(made, tmp_path / "log" / f"{number}.{form}"))
+    looked = source(tmp_path)
+    assert [rows(looked, day(number)) for number in range(2)] == [40, 39]
+    assert rows(looked, ALL) == 79
+    assert rows(source(tmp_path, f"log/1.{form}"), ALL) == 39
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_text_behind_the_rows_that_are_looked_at_first_is_refused_too(tmp_path: Path, form: str) -> None:
+    """Of a path that is one file as well: DuckDB has taken the column for one of times by then."""
+    made = written(0, rows=30_000)
+    made["timestamp"] = [*made.timestamp[:-1], "n/a"]
+    settle(write(made, tmp_path / "log" / f"0.{form}"))
+    assert rows(source(tmp_path, f"log/0.{form}"), day(0)) == 29_999
+
+
+@pytest.mark.parametrize("odd", [0, 2])
+def test_a_day_of_texts_among_days_of_timestamps_counts(tmp_path: Path, odd: int) -> None:
+    """One text makes texts of a whole column of a data frame, and so of one file of Parquet among many."""
+    for number in range(3):
+        made = written(number) if number == odd else frame(number)
+        if number == odd:
+            made.loc[7, "timestamp"] = "n/a"
+        settle(write(made, tmp_path / "log" / f"{number}.parquet"))
+    looked = source(tmp_path)
+    assert rows(looked, ALL) == 119
+    assert [rows(looked, day(number)) for number in range(3)] == [40 - (number == odd) for number in range(3)]
+
+
+# --- what turns out to be unreadable or another while it is read -----------------------------------------------------
+
+
+LABELS: dict[str, Any] = {"type": "files", "path": "labels", "mature": "1d"}
+
+
+def days_and_labels(folder: Path, form: str = "parquet", days: int = 3) -> list[Path]:
+    paths = []
+    for number in range(days):
+        made = frame(number)
+        paths.append(write(made, folder / "log" / f"{number}.{form}"))
+        labels = pd.DataFrame({"event_id": made.event_id, "label": [place % 2 for place in range(40)]})
+        paths.append(write(labels, folder / "labels" / f"{number}.{form}"))
+    settle(*paths)
+    return paths[::2]
+
+
+def cut_rows(looked: Any, references: Any = lambda _: None) -> int:
+    """How many rows of all of it are given to a cutter."""
+    x = NumericBins(np.array([0.0]), np.array([0, 1]))
+    reference = Reference("f", None, 1, (Column("x", ColumnKind.NUMERIC),), {"x": x}, {}, {})
+
+    def found(version: str) -> Reference:
+        references(version)
+        return reference
+
+    cutter = Cutter({"x": x}, seconds=DAY)
+    looked.cut(ALL, found, cutter)
+    whole = cutter.whole()
+    return 0 if whole is None else whole.rows
+
+
+def labelled_rows(looked: Any, window: Window = ALL) -> int:
+    return sum(len(batch.times) for batch in looked.labelled(window, numeric=False))
+
+
+@pytest.mark.parametrize("where", [None, "prediction IN (0, 1)"])
+def test_a_parquet_with_one_damaged_page_stops_no_other(tmp_path: Path, where: str | None) -> None:
+    """Its footer is good: it is found out where the rows are read, by whichever library does that."""
+    paths = days_and_labels(tmp_path)
+    damage(paths[1], "prediction")
+    options = {"where": where} if where else {}
+    for look in (raw_rows, labelled_rows):
+        index._HELD.clear()
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        for known in (False, True):
+            looked = source(tmp_path, labels=LABELS, predictions=options)
+            assert look(looked) == 80, known
+            assert {name: each.reason for name, each in left_out(looked).items()} == {"1.parquet": Reason.UNREADABLE}
+            assert look(looked, day(2)) == 40
+    with opened(tmp_path / "log") as names:  # and it is not tried again before it changes
+        anew()
+        assert rows(source(tmp_path, predictions=options), ALL) == 80
+    assert "1.parquet" not in names
+    settle(write(frame(1), paths[1]), seconds=60)
+    assert raw_rows(source(tmp_path, predictions=options)) == 120
+
+
+def raw_rows(looked: Any, window: Window = ALL) -> int:
+    columns = looked.columns(window, looked.model)
+    return sum(len(batch.times) for batch in looked.rows(window, columns, limit=1000).values())
+
+
+def test_damaged_times_and_labels_stop_no_other_file_either(tmp_path: Path) -> None:
+    paths = days_and_labels(tmp_path)
+    damage(paths[2], "timestamp")
+    damage(tmp_path / "labels" / "0.parquet", "label")
+    looked = source(tmp_path, labels=LABELS)
+    assert looked.newest_event(math.inf) == pytest.approx(day(1).end, abs=DAY / 20)
+    assert looked.oldest_event() == START
+    assert rows(looked, ALL) == cut_rows(looked) == 80
+    assert labelled_rows(looked) == 40
+    assert set(left_out(looked)) == {"2.parquet", "0.parquet"}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_file_that_was_known_and_cannot_be_read_any_more_stops_no_other(tmp_path: Path, form: str) -> None:
+    """It is no other file than before, so nobody looks at it again until its rows are needed."""
+    paths = days_and_labels(tmp_path, form)
+    settle(*paths, seconds=60)  # young: read by way of Python, where it can be made to fail
+    looked = source(tmp_path, labels=LABELS)
+    assert rows(looked, ALL) == labelled_rows(looked) == 120
+    with failing(paths[1]):
+        assert rows(looked, ALL) == labelled_rows(looked) == cut_rows(looked) == 80
+        assert looked.newest_event(day(1).end) == pytest.approx(day(0).end, abs=DAY / 20)
+        assert left_out(looked)[f"1.{form}"].reason is Reason.UNREADABLE
+    assert rows(looked, ALL) == labelled_rows(looked) == 120
+    assert not looked.left_out
+
+
+def test_what_is_cut_counts_once_though_a_file_vanishes_meanwhile(tmp_path: Path) -> None:
+    """The rows of the file before it have been read by then."""
+    paths = days_and_labels(tmp_path, days=2)
+    asked: list[str] = []
+
+    def references(version: str) -> None:
+        asked.append(version)
+        if len(asked) == 3:  # of both files the times have been read, and no column yet
+            paths[1].unlink()
+
+    assert cut_rows(source(tmp_path), references) == 40
+    assert len(asked) > 3
+
+
+@pytest.mark.parametrize("name", ["log/1.parquet", "labels/1.parquet"])
+def test_labels_are_joined_anew_where_a_file_vanishes_meanwhile(tmp_path: Path, name: str) -> None:
+    days_and_labels(tmp_path, days=2)
+    looked = source(tmp_path, labels=LABELS)
+    noted = looked._note
+
+    def note(chosen: Any) -> None:
+        noted(chosen)
+        if chosen.shown.endswith("labels"):
+            (tmp_path / name).unlink(missing_ok=True)
+
+    looked._note = note  # type: ignore[method-assign] - when the files are chosen, and none has been read
+    assert labelled_rows(looked) == 40
+
+
+def test_what_waits_on_the_disk_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    days_and_labels(tmp_path)
+    monkeypatch.setattr(files, "HELD_BYTES", 100)
+    looked = source(tmp_path, labels=LABELS)
+    assert labelled_rows(looked) == cut_rows(looked) == 120
 
 
 # --- types and columns ----------------------------------------------------------------------------------------------

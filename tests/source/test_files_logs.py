@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 
 from monitor.records import Window
 from monitor.serving_logs.tfrecord import framed
-from monitor.source import SourceError
+from monitor.source import SourceError, _bytes
 from monitor.source._left_out import Reason
-from tests.source.growing import anew, opened, rows, settle, source
+from monitor.source._paths import on_disk
+from tests.source.growing import anew, failing, left_out, opened, rows, settle, source
 
 pytestmark = pytest.mark.usefixtures("nothing_known")
 AT = 1_795_132_800.0  # a midnight
@@ -110,7 +112,7 @@ def test_refused_records_are_told_and_stop_no_other(tmp_path: Path, caplog: pyte
         assert rows(looked, ALL) == 40
         told = {
             name.split("/")[-3]: (each.reason, each.problem.partition(": ")[2])
-            for name, each in looked.left_out.items()
+            for name, each in left_out(looked).items()
         }
         assert told == {
             "20": (Reason.REFUSED, "refused 3 records (1 no_request, 1 not_json, 1 unknown_body)"),
@@ -118,6 +120,60 @@ def test_refused_records_are_told_and_stop_no_other(tmp_path: Path, caplog: pyte
         }
     assert "refused 3 records (1 no_request, 1 not_json, 1 unknown_body)" in caplog.text
     assert len(caplog.records) == 1
+
+
+def test_a_line_that_is_too_long_is_refused_and_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_bytes, "LONGEST_LINE", 1 << 20)
+    path = captured(tmp_path, 0)
+    with path.open("a") as log:
+        for _ in range(48):
+            log.write("x" * (1 << 20))
+        log.write("\n" + capture(0, 20) + "\n")
+    tracemalloc.start()
+    found = list(_bytes.lines_of(on_disk(path), path.stat().st_size))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [line is None for line in found] == [False] * 20 + [True, False]
+    assert peak < 8 << 20
+    looked = sagemaker(tmp_path)
+    assert rows(looked, ALL) == 21
+    (told,) = looked.left_out.values()
+    assert told.problem.endswith("refused 1 records (1 too_large)")
+
+
+@pytest.mark.parametrize("ends", ["", "\n"])
+def test_lines_are_the_same_wherever_a_file_is_divided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    path = tmp_path / "lines"
+    lines = ["", "a", "bc" * 40, "", "d" * 17]
+    path.write_text("\n".join(lines) + ends)
+    for ahead in range(1, 20):
+        monkeypatch.setattr(_bytes, "AHEAD_BYTES", ahead)
+        found = list(_bytes.lines_of(on_disk(path), path.stat().st_size))
+        assert found == [line.encode() for line in lines]
+
+
+@pytest.mark.parametrize("form", ["sagemaker", "tf_serving"])
+def test_a_log_s_file_that_cannot_be_read_stops_no_other(tmp_path: Path, form: str) -> None:
+    """Whether it is to be converted for the first time, or again because its conversion was deleted."""
+    paths = [captured(tmp_path, number) for number in range(3)]
+    if form == "tf_serving":
+        for number, path in enumerate(paths):
+            path.write_text("".join(f"{prediction_log(20 * number + place)}\n" for place in range(20)))
+    settle(*paths)
+    looked = source(tmp_path, predictions={"format": form}, **BIKES)
+    with failing(paths[1]):
+        for _ in range(2):
+            assert rows(looked, ALL) == 40
+            assert [each.reason for each in looked.left_out.values()] == [Reason.UNREADABLE]
+    assert rows(looked, ALL) == 60
+    assert not looked.left_out
+    for kept in converted(tmp_path):
+        kept.unlink()
+    with failing(paths[1]):
+        assert rows(looked, ALL) == 40
+    assert rows(looked, ALL) == 60
 
 
 def test_ground_truth_is_labels(tmp_path: Path) -> None:

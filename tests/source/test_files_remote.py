@@ -16,7 +16,7 @@ from monitor.source import SourceError, files
 from monitor.source._left_out import Reason
 from tests.servers import answer, closed_port, cut, garbage, hang, serving
 from tests.source.buckets import SECRET, Bucket, bucket
-from tests.source.growing import FORMS, anew, day, frame, rows, settle, source, watched, write
+from tests.source.growing import FORMS, anew, day, frame, left_out, rows, settle, source, watched, write
 from tests.source.worlds import DAY, START
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_known")]
@@ -145,12 +145,12 @@ def test_half_written_and_broken_objects_stop_no_other(store: Bucket, tmp_path: 
     system.pipe_file("watch/halves/_temporary/x.jsonl", (tmp_path / "made" / "0.jsonl").read_bytes())
     looked = remote(tmp_path, store, "halves")
     assert rows(looked, day(0)) == 40 + 39
-    assert {name: each.reason for name, each in looked.left_out.items()} == {"broken.jsonl": Reason.UNREADABLE}
+    assert {name: each.reason for name, each in left_out(looked).items()} == {"broken.jsonl": Reason.UNREADABLE}
     filled(store, tmp_path, "parquet", 1, "footless")
     system.pipe_file("watch/footless/torn.parquet", (tmp_path / "made" / "0.parquet").read_bytes()[:-10])
     looked = remote(tmp_path, store, "footless")
     assert rows(looked, day(0)) == 40
-    assert looked.left_out["torn.parquet"].reason is Reason.HALF_WRITTEN
+    assert left_out(looked)["torn.parquet"].reason is Reason.HALF_WRITTEN
 
 
 # --- what cannot be reached ---------------------------------------------------------------------------------------
