@@ -7,7 +7,6 @@ import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from monitor.source._index import Entry, Index, index_of
 from monitor.source._left_out import CannotRead, LeftOut, Reason, say, spoiled
 from monitor.source._paths import File, Listing, dates_of, listing, reader_of
 from monitor.source._storage import NotThere
+from monitor.source._torn import text_of
 
 if TYPE_CHECKING:
     from monitor.source._shapes import TextSurvey
@@ -30,8 +30,6 @@ SAVED_EVERY = 5.0  # seconds, so that what was found out is not lost with a proc
 AT_ONCE = 8  # footers that are fetched from far away
 MOST_FAILURES = 4  # remote files one after the other that could not be reached
 EVER: Span = (-math.inf, math.inf)
-
-Surveyed = tuple[Entry, bytes | None]
 
 
 class Catalog:
@@ -253,7 +251,7 @@ class Catalog:
 
         try:
             if texts is not None:
-                entry, shape = _text_of(texts, file, self.reader, self.time)
+                entry, shape = text_of(texts, file, self.reader, self.time)
                 read = file
             else:
                 read = file if self._converter is None else self._converter.parquet(file)
@@ -292,51 +290,6 @@ class Catalog:
         fault = not young and problem.reason is not Reason.VANISHED
         key = f"{file.path}#" if torn else file.path
         self.left_out[key] = LeftOut(file.below, file.stamp, problem.reason, str(problem), fault)
-
-
-def _text_of(texts: TextSurvey, file: File, reader: str, time: str) -> Surveyed:
-    """What is in a text; where its last line is torn in a way that reading it does not tell, what is in those before it.
-
-    Lines of JSON look whole where they are cut behind a brace within one. A CSV whose last line lacks columns is taken for
-    one that is divided in another way, or not at all.
-    """
-    settled = is_settled(file)
-    if settled and reader == "read_csv" and (lines := _ended(file)):
-        with suppress(CannotRead):
-            return _csv_of(file, lines, time)
-    try:
-        return texts.of(file, settled=settled)
-    except CannotRead as problem:
-        if problem.reason is Reason.UNREADABLE and file.path.endswith(".json") and (lines := _ended(file)):
-            with suppress(CannotRead):
-                return _torn(file, texts.of(lines, settled=False), told=settled)
-        raise
-
-
-def _csv_of(file: File, lines: File, time: str) -> Surveyed:
-    from monitor.source._shapes import TextSurvey, text_shape
-
-    # By itself: how a torn one seems to be divided must not be tried with the next.
-    with closing(TextSurvey("read_csv", time)) as texts:
-        before, found = texts.of(lines, settled=False), texts.of(file, settled=True)
-    names = [list(text_shape(shape).types) for _, shape in (before, found) if shape is not None]
-    return found if names[0] == names[-1] else _torn(file, before, told=True)
-
-
-def _ended(file: File) -> File | None:
-    """The lines of a text that have an end, as a file; None where that is all of it, or nothing."""
-    from monitor.source._bytes import whole_lines
-
-    size = 0
-    with suppress(SourceError):  # reading it will tell
-        size = 0 if file.path.endswith(".gz") else whole_lines(file)
-    # As if it were being written now: only so it is read no further.
-    return replace(file, size=size, modified=clock.time()) if 0 < size < file.size else None
-
-
-def _torn(file: File, lines: Surveyed, *, told: bool) -> Surveyed:
-    said = f"{file.name}: expected a whole last line, got the beginning of one" if told else ""
-    return msgspec.structs.replace(lines[0], problem=said), lines[1]
 
 
 def _tried(work: Callable[[File], Any], file: File) -> None:
