@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, insert, select
 
 from monitor.records import IntArray
-from monitor.store.dialect import alone, insert_rows, kept
+from monitor.store.dialect import alone, insert_rows, is_writing, kept
 from monitor.store.layout import Layout
 from monitor.store.schema import models, pages, segments
 
@@ -82,15 +82,21 @@ def probes_of(hashes: IntArray) -> IntArray:
 
 
 class Filters:
-    """The filters of a model's segments: of each bit a word, in which every segment has a bit of its own."""
+    """The filters of a model's segments: of each bit a word, in which every segment has a bit of its own.
+
+    `segments` says whose they are, as (number, last_seq). A number alone does not say what is in a segment: one that is
+    merged keeps its number, and where all have gone they are numbered from 1 again. The last_seq of what is written is
+    larger than that of every segment that is there (`_to_segment`), and so a pair only ever comes again where all events
+    up to its last_seq have gone: a filter of the first one then misses nothing that is there.
+    """
 
     def __init__(self) -> None:
-        self.numbers: list[int] = []
+        self.segments: list[tuple[int, int]] = []
         self._words: list[Words] = []  # each of 64 segments
 
-    def add(self, number: int, packed: bytes) -> None:
+    def add(self, number: int, last_seq: int, packed: bytes) -> None:
         """Add a segment's filter."""
-        place = len(self.numbers)
+        place = len(self.segments)
         if place % 64 == 0:
             self._words.append(np.zeros(BITS, dtype=np.uint8))
         words = self._words[-1]
@@ -98,12 +104,12 @@ class Filters:
             words = self._words[-1] = words.astype(f"u{words.dtype.itemsize * 2}")
         bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8)).astype(words.dtype)
         words |= bits << words.dtype.type(place % 64)
-        self.numbers.append(number)
+        self.segments.append((number, last_seq))
 
     def candidates(self, ids: Sequence[str], hashes: IntArray) -> dict[int, list[str]]:
         """By segment, the ids that it may hold."""
         found: dict[int, list[str]] = {}
-        if not self.numbers or not ids:
+        if not self.segments or not ids:
             return found
         probes = probes_of(hashes)
         for block, words in enumerate(self._words):
@@ -112,7 +118,8 @@ class Filters:
                 held = int(hits[place])
                 while held:
                     bit = held & -held
-                    found.setdefault(self.numbers[block * 64 + bit.bit_length() - 1], []).append(ids[place])
+                    number, _ = self.segments[block * 64 + bit.bit_length() - 1]
+                    found.setdefault(number, []).append(ids[place])
                     held ^= bit
         return found
 
@@ -145,16 +152,16 @@ class _Known:
         mine = segments.c.model_id == self.layout.number
         remembered = kept(self.connection, "filters")
         held: Filters | None = remembered.get(self.layout.number)
-        if held is not None and alone(self.connection):
+        if held is not None and is_writing(self.connection) and alone(self.connection):
             return held
         held = held or Filters()
-        query = select(segments.c.number).where(mine).order_by(segments.c.number)
-        numbers = list(self.connection.execute(query).scalars())
-        if held.numbers != numbers[: len(held.numbers)]:
-            held = Filters()  # the oldest has gone
-        for number in numbers[len(held.numbers) :]:
-            query = select(segments.c.filter).where(mine, segments.c.number == number)
-            held.add(number, self.connection.execute(query).scalar_one())
+        query = select(segments.c.number, segments.c.last_seq).where(mine).order_by(segments.c.number)
+        there = [(row.number, row.last_seq) for row in self.connection.execute(query)]
+        if held.segments != there[: len(held.segments)]:
+            held = Filters()  # the oldest has gone, or the last was merged
+        for number, last in there[len(held.segments) :]:
+            packed = select(segments.c.filter).where(mine, segments.c.number == number)
+            held.add(number, last, self.connection.execute(packed).scalar_one())
         remembered[self.layout.number] = held
         return held
 
@@ -193,10 +200,10 @@ class _Known:
             return found
         hashed = dict(zip(ids, hashes, strict=True))
         for number, asked in candidates.items():
-            found |= self._compared({each: hashed[each] for each in asked}, partial(self._in_segment, number))
+            _merge(found, self._compared({each: hashed[each] for each in asked}, partial(self._in_segment, number)))
         asked_for = {each: at for each, at in hashed.items() if at in held}
         if asked_for:
-            found |= self._compared(asked_for, lambda places: {at: held[at] for at in places if at in held})
+            _merge(found, self._compared(asked_for, lambda places: {at: held[at] for at in places if at in held}))
         return found
 
     def _in_segment(self, number: int, places: Sequence[int]) -> dict[int, int]:
@@ -221,16 +228,26 @@ class _Known:
             there = {row[0]: row[1] for row in _some(self.connection, query, events.c.seq, list(held.values()))}
             others = {}
             for each, at in asked.items():
-                if at in held and there.get(held[at]) == each:
+                if at not in held:
+                    continue
+                if there.get(held[at]) == each:
                     found[each] = held[at]
-                elif at in held and held[at] not in there and self._was_thinned(held[at]):
+                    continue
+                if held[at] not in there and self._was_thinned(held[at]):
                     # All that is left of it is its hash: that another id has it is 1 in 2⁶⁴ for each id that is kept.
                     found[each] = THINNED
-                elif at in held:
-                    # Another id of the same hash, or an event that has gone: it would have gone to the next place.
-                    others[each] = _following(at)
+                # Another id of the same hash, or an event that has gone, by sampling or else: where the id came again
+                # since, it went to the next place.
+                others[each] = _following(at)
             asked = others
         return found
+
+
+def _merge(found: dict[str, int], more: Mapping[str, int]) -> None:
+    """Add what was found elsewhere: an event that is there counts more than one of its id that was thinned out before it."""
+    for each, seq in more.items():
+        if seq != THINNED or each not in found:
+            found[each] = seq
 
 
 def find(connection: Connection, layout: Layout, ids: Sequence[str]) -> dict[str, int]:
@@ -279,6 +296,11 @@ def settle(connection: Connection, layout: Layout, last: int) -> None:
 def _to_segment(connection: Connection, model: int, newest: _Newest) -> None:
     """What is held becomes a segment, together with the last one where both find room in one."""
     mine = segments.c.model_id == model
+    sealed = last_in_segments(connection, model)
+    if sealed >= newest.upto:
+        # Another daemon has done it: written again, it would take the segment's last_seq back behind what is in it.
+        newest.held, newest.upto = {}, sealed
+        return
     held = _packed(newest.held)
     last = connection.execute(select(func.max(segments.c.number)).where(mine)).scalar() or 0
     there = (pages.c.model_id == model, pages.c.number == last)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from monitor.source.ingest import IngestSource
-from monitor.store import Store, StoreError, events, ids
+from monitor.store import Store, StoreError, events, expiry, ids
 from monitor.store.checking import complaints
 from monitor.store.engine import compact
 from tests.store.rows import NOW, event, label, opened, place, reference
@@ -30,7 +30,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
             made.write(lambda c, told=told: events.add_labels(c, "shop", "demand", told, received=NOW))
             if part < 4:  # the last are not in their profiles yet
                 source.catch_up(made, lambda _: reference(), now=NOW)
-        made.write(lambda c: events.drop_oldest(c, number=1, limit=35))
+        made.write(lambda c: expiry.drop_oldest(c, number=1, limit=35))
         yield made
 
 
@@ -49,6 +49,15 @@ def spoil(store: Store, *statements: str) -> None:
 
 def test_a_sound_store_is_not_complained_of(store: Store) -> None:
     assert said(store) == []
+
+
+def test_a_store_that_is_looked_at_again_is_seen_as_it_is_by_then(store: Store) -> None:
+    """Ids have come into segments that were there before, and into others."""
+    assert said(store) == []
+    for part in range(3):
+        rows = [event(f"later {part}-{at}", NOW, temp=0.5) for at in range(30)]
+        store.write(lambda c, rows=rows: events.add_events(c, "shop", "demand", rows, received=NOW))
+        assert said(store) == []
 
 
 def test_an_empty_store_is_sound(tmp_path: Path) -> None:
@@ -110,7 +119,7 @@ def test_room_is_given_back_and_nothing_else_changes(tmp_path: Path) -> None:
     with opened(tmp_path / "data") as made:
         rows = [event(str(at), NOW, temp=at / 7) for at in range(5000)]
         made.write(lambda c: events.add_events(c, "shop", "demand", rows, received=NOW))
-        made.write(lambda c: events.drop_oldest(c, number=1, limit=4900))
+        made.write(lambda c: expiry.drop_oldest(c, number=1, limit=4900))
         before = made.size_bytes()
         if made.url is None:
             with pytest.raises(StoreError, match="in use by another daemon"):

@@ -5,16 +5,21 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
-from monitor.store import Store, checking, events, ids, reading, schema
+from monitor.store import Store, checking, events, expiry, ids, reading, schema
+from monitor.store.layout import layout_of
+from monitor.store.versions import VERSIONS_KEPT, count_versions
 from tests.store.rows import NOW, event, label, opened
 
 IDS = some.lists(some.text(min_size=1, max_size=40).filter(lambda text: "\0" not in text), min_size=1, max_size=20)
@@ -31,9 +36,19 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ids, "FULL", 50)
 
 
-def add(store: Store, names: list[str], received: float = NOW) -> events.Taken:
+@pytest.fixture
+def daemons(store: Store, tmp_path: Path, backend: str) -> Iterator[tuple[Store, Store]]:
+    """Two daemons that share a store; a file has only one, which is then both of them."""
+    if backend == "sqlite":
+        yield store, store
+        return
+    with opened(tmp_path) as other:
+        yield store, other
+
+
+def add(store: Store, names: list[str], received: float = NOW, model: str = "demand") -> events.Taken:
     rows = [event(name, NOW + place) for place, name in enumerate(names)]
-    return store.write(lambda c: events.add_events(c, "shop", "demand", rows, received=received))
+    return store.write(lambda c: events.add_events(c, "shop", model, rows, received=received))
 
 
 def kept(store: Store) -> list[str]:
@@ -71,8 +86,8 @@ def test_a_filter_holds_what_was_put_in_and_few_others() -> None:
     held = [str(uuid.UUID(int=random.Random(place).getrandbits(128))) for place in range(20_000)]
     strangers = [f"stranger {place}" for place in range(20_000)]
     filters = ids.Filters()
-    filters.add(7, ids.packed_filter(ids.hashes_of(held[:10_000])))
-    filters.add(8, ids.packed_filter(ids.hashes_of(held[10_000:])))
+    filters.add(7, 10_000, ids.packed_filter(ids.hashes_of(held[:10_000])))
+    filters.add(8, 20_000, ids.packed_filter(ids.hashes_of(held[10_000:])))
     found = filters.candidates(held, ids.hashes_of(held))
     assert set(found[7]) >= set(held[:10_000])
     assert set(found[8]) >= set(held[10_000:])
@@ -83,7 +98,7 @@ def test_a_filter_holds_what_was_put_in_and_few_others() -> None:
 def test_any_number_of_filters_stand_beside_each_other() -> None:
     filters = ids.Filters()
     for number in range(1, 131):
-        filters.add(number, ids.packed_filter(ids.hashes_of([f"of {number}"])))
+        filters.add(number, number, ids.packed_filter(ids.hashes_of([f"of {number}"])))
     names = [f"of {number}" for number in range(1, 131)]
     assert filters.candidates(names, ids.hashes_of(names)) == {number: [f"of {number}"] for number in range(1, 131)}
 
@@ -117,7 +132,7 @@ def test_the_segments_of_ids_go_with_their_events(store: Store) -> None:
     for at in range(0, 300, 60):
         add(store, [f"event {place}" for place in range(at, at + 60)])
     before = segments(store)
-    store.write(lambda c: events.drop_oldest(c, number=1, limit=250))
+    store.write(lambda c: expiry.drop_oldest(c, number=1, limit=250))
     assert segments(store) < before - 2
     # What has gone may come again, what is there may not; also where its segment is still there.
     again = add(store, [f"event {place}" for place in range(300)])
@@ -142,7 +157,7 @@ def test_ids_of_one_hash_are_told_apart(store: Store, monkeypatch: pytest.Monkey
     store.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=NOW))
     with store.read() as connection:
         assert all(found["label"] == row["event_id"] for row, found in reading.wire_events(connection, 1))
-    store.write(lambda c: events.drop_oldest(c, number=1, limit=7))
+    store.write(lambda c: expiry.drop_oldest(c, number=1, limit=7))
     third = add(store, names)
     assert (third.new, third.duplicates) == (7, 23)
     assert sorted(kept(store)) == sorted(names)
@@ -180,7 +195,7 @@ def test_of_old_events_a_sample_stays_and_all_of_them_stay_known(store: Store) -
     store.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=NOW))
     looked, gone = [], 0
     for _ in range(10):
-        seen, went = store.write(lambda c: events.thin(c, number=1, share=0.3, received_before=NOW + 1000, limit=150))
+        seen, went = store.write(lambda c: expiry.thin(c, number=1, share=0.3, received_before=NOW + 1000, limit=150))
         looked.append(seen)
         gone += went
     # What is in no profile yet stays whole, and nothing is looked at twice.
@@ -210,11 +225,188 @@ def test_nothing_is_thinned_out_that_is_too_young_or_whose_id_only_it_knows(stor
     whole_profile(store, 100)
 
     def thin(before: float) -> tuple[int, int]:
-        return store.write(lambda c: events.thin(c, number=1, share=0.5, received_before=before, limit=1000))
+        return store.write(lambda c: expiry.thin(c, number=1, share=0.5, received_before=before, limit=1000))
 
     assert thin(NOW) == (0, 0)
     assert thin(NOW + 1)[0] == 60
     assert thin(NOW + 100) == (0, 0)
+
+
+@pytest.mark.parametrize(("full", "held"), [(50, 1000), (200, 50)], ids=["two segments", "one segment"])
+def test_an_id_that_came_again_is_found_also_where_sampling_has_passed_its_old_number(
+    store: Store, monkeypatch: pytest.MonkeyPatch, full: int, held: int
+) -> None:
+    monkeypatch.setattr(ids, "FULL", full)
+    monkeypatch.setattr(ids, "HELD", held)
+    again, others = [f"event {place}" for place in range(30)], [f"event {place}" for place in range(30, 60)]
+    add(store, again + others)
+    store.write(lambda c: expiry.drop_oldest(c, number=1, limit=30))
+    assert add(store, again, NOW + 100).new == 30
+    add(store, [f"late {place}" for place in range(30)], NOW + 100)
+    assert segments(store) == (2 if full == 50 else 1)
+    whole_profile(store, 120)
+    looked, gone = store.write(lambda c: expiry.thin(c, number=1, share=0.5, received_before=NOW + 100, limit=1000))
+    assert looked == 30
+    assert gone > 5
+    labels = [label(name) for name in ["late 0", *again]]
+    store.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=NOW + 200))
+    with store.read() as connection:
+        assert events.count_unmatched(connection, 1) == 0
+        assert list(checking.complaints(connection)) == []
+    assert add(store, again + others).new == 0
+
+
+def test_what_another_daemon_has_merged_into_a_segment_is_known(
+    daemons: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to one that has looked into that segment before."""
+    monkeypatch.setattr(ids, "HELD", 20)
+    one, other = daemons
+    add(other, [f"early {place}" for place in range(20)])
+    add(one, ["between"])
+    late = [f"late {place}" for place in range(20)]
+    add(other, late)
+    assert segments(one) == 1
+    labels = [label(name) for name in late]
+    one.write(lambda c: events.add_labels(c, "shop", "demand", labels, received=NOW))
+    with one.read() as connection:
+        assert events.count_unmatched(connection, 1) == 0
+    assert add(one, late).new == 0
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_segments_that_another_daemon_has_made_after_all_had_gone_are_looked_into(
+    daemons: tuple[Store, Store],
+) -> None:
+    standby, busy = daemons
+    add(busy, [f"old {place}" for place in range(60)])
+    add(standby, ["between"])
+    busy.write(lambda c: expiry.drop_oldest(c, number=1, limit=1000))
+    new = [f"new {place}" for place in range(60)]
+    add(busy, new)
+    assert add(standby, new).new == 0
+    assert kept(standby) == new
+
+
+def test_a_daemon_whose_memory_is_short_takes_no_segment_of_another_back_to_what_it_knows(
+    daemons: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment whose last number lay before what is in it would go while some of its events are still there."""
+    monkeypatch.setattr(ids, "HELD", 12)
+    standby, busy = daemons
+    add(standby, [f"early {place}" for place in range(10)])
+    late = [f"late {place}" for place in range(10)]
+    add(busy, late)  # fills a segment
+    add(standby, [f"of another {place}" for place in range(5)], model="risk")  # too much with what it still holds
+    standby.write(lambda c: expiry.drop_oldest(c, number=1, limit=10))
+    assert add(busy, late).new == 0
+    assert kept(busy) == late
+
+
+class Fails(Exception):
+    """Undoes a change."""
+
+
+class Shared:
+    """What daemons that share a store should hold of one model: which ids are there, and which were thinned out."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.number = name, 0
+        self.sent: list[str] = []
+        self.there: dict[str, int] = {}  # with their numbers
+        self.thinned: dict[str, int] = {}
+
+    def add(self, store: Store, names: list[str], received: float, *, fails: bool) -> None:
+        """Send ids, all of which are taken but for those that are known."""
+
+        def change(connection: Connection) -> None:
+            rows = [event(name) for name in names]
+            events.add_events(connection, "shop", self.name, rows, received=received)
+            if fails:
+                raise Fails
+
+        with suppress(Fails):
+            store.write(change)
+        before = self.there
+        self.look(store)
+        taken = self.there.keys() - before
+        assert taken <= set(names) - self.thinned.keys()
+        assert before.items() <= self.there.items()
+        if fails:
+            assert not taken
+            return
+        assert taken >= set(names) - before.keys() - set(self.sent)
+        self.sent = list(dict.fromkeys(self.sent + names))
+
+    def thin(self, store: Store, received_before: float, limit: int) -> None:
+        """Leave half of some."""
+
+        def change(connection: Connection) -> None:
+            row = {"model_id": self.number, "version": "1", "series": "s", "seq": 10**9}
+            connection.execute(delete(schema.cursors).where(schema.cursors.c.model_id == self.number))
+            connection.execute(insert(schema.cursors), [row])
+            expiry.thin(connection, number=self.number, share=0.5, received_before=received_before, limit=limit)
+
+        store.write(change)
+        before = self.there
+        self.look(store)
+        self.thinned |= {name: before[name] for name in before.keys() - self.there.keys()}
+
+    def drop(self, store: Store, step: Callable[..., int]) -> None:
+        """Let the first go; what was thinned out before those that stay may come again."""
+        last = max(self.there.values(), default=0)
+        store.write(lambda c: step(c, number=self.number))
+        self.look(store)
+        first = min(self.there.values(), default=last + 1)
+        self.thinned = {name: seq for name, seq in self.thinned.items() if seq >= first}
+
+    def look(self, store: Store) -> None:
+        """What is there by now; none of it twice."""
+        with store.read() as connection:
+            number = events.find_model(connection, "shop", self.name)
+            if number is None:
+                return
+            table = layout_of(connection, number).events
+            rows = connection.execute(select(table.c.event_id, table.c.seq)).all()
+        self.number, self.there = number, {row.event_id: row.seq for row in rows}
+        assert len(self.there) == len(rows)
+
+    def find(self, store: Store) -> None:
+        """All that is there is found, and nothing else."""
+        asked = [*self.sent, "a stranger"]
+        assert store.write(lambda c: ids.find(c, layout_of(c, self.number), asked)) == self.there
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 6])
+def test_whatever_daemons_do_no_id_that_is_kept_is_taken_twice(
+    daemons: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """They take ids in, fail, merge segments, thin and drop, each at its own pace, and one of them is quiet now and then."""
+    monkeypatch.setattr(ids, "FULL", 60)
+    monkeypatch.setattr(ids, "HELD", 40)
+    draw, now, fresh = random.Random(seed), NOW, count()
+    models = [Shared(name) for name in ("demand", "risk", "price")]
+    paces = [(1, 1), (1, 0), (1, 1), (0, 1)]
+    for turn in range(150):
+        (store,) = draw.choices(daemons, paces[turn // 10 % len(paces)])
+        model, what, now = draw.choice(models), draw.random(), now + 1.0
+        if what < 0.75 or not model.number:
+            old = draw.sample(model.sent, min(len(model.sent), draw.randrange(20)))
+            new = [str(next(fresh)) for _ in range(draw.randint(1, 16))]
+            model.add(store, old + new, now, fails=draw.random() < 0.1)
+        elif what < 0.85:
+            model.thin(store, now - 20, draw.randint(5, 60))
+        elif what < 0.90:
+            model.drop(store, partial(expiry.drop_oldest, limit=draw.randint(1, 80)))
+        elif what < 0.94:
+            model.drop(store, partial(expiry.expire_events, now=now, keep=draw.uniform(20, 60), limit=100))
+        else:
+            model.find(store)
+    for model in models:
+        for store in daemons:
+            model.find(store)
+            model.add(store, list(model.there | model.thinned), now, fails=False)
 
 
 @given(some.floats(0.01, 1.0))
@@ -252,4 +444,19 @@ def test_many_versions_in_one_batch_take_no_longer_than_one(store: Store) -> Non
     assert time.process_time() - began < 5.0  # a pass for each version would take 40
     assert len(taken.new_versions) == 12_000
     with store.read() as connection:
-        assert events.count_versions(connection, 1) == events.VERSIONS_KEPT
+        assert count_versions(connection, 1) == VERSIONS_KEPT
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_ids_stay_known_for_their_retention_however_few_rows_the_sample_leaves(store: Store) -> None:
+    """Whole segments lie between two rows that stay: they do not go with the first of them."""
+    names = [f"event {place}" for place in range(500)]
+    stays = np.flatnonzero(ids.in_sample(ids.hashes_of(names), 0.006)).tolist()
+    assert stays[1] - stays[0] > 50
+    for at in range(0, 500, 10):
+        add(store, names[at : at + 10], NOW + at)
+    whole_profile(store, 500)
+    store.write(lambda c: expiry.thin(c, number=1, share=0.006, received_before=NOW + 1000, limit=1000))
+    now = NOW + stays[0] + 600
+    assert store.write(lambda c: expiry.expire_events(c, number=1, now=now, keep=600, limit=1000)) == 1
+    assert add(store, names[stays[0] + 1 :], now).new == 0
