@@ -18,6 +18,7 @@ def sliding_of(folder: Path, rows: int, times: int) -> dict[str, Any]:
     from monitor.source.ingest import IngestSource, series_of
     from monitor.store import Store, events
     from monitor.store.profiles import advance
+    from monitor.store.versions import note_versions
     from monitor.windows import bucket_seconds, window_seconds
 
     draw = np.random.default_rng(3)
@@ -37,7 +38,7 @@ def sliding_of(folder: Path, rows: int, times: int) -> dict[str, Any]:
     )
     bucket, store = bucket_seconds(model.windows), Store(held / "data", now=START)
     number = store.write(lambda c: events.model_id(c, "bench", "model"))
-    store.write(lambda c: events.note_versions(c, number, ["1"], START))
+    store.write(lambda c: note_versions(c, number, ["1"], START))
     series, before = series_of(reference, bucket), 0
     for hours in hourly_buckets(draw, columns, reference, rows, bucket):
         after = before + 1

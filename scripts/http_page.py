@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from monitor.app._connections import MOST
+from monitor.store.events import POINTER_BYTES, ROW_BYTES
 from monitor.store.quarantine import BYTES_KEPT, RECORD_BYTES, ROWS_KEPT
+from monitor.web._guard import BODY_SECONDS
 from monitor.web._openapi import meaning_of, statuses
 from monitor.web._operations import JSON_TYPE, OPERATIONS, Operation
+from monitor.web._server import BODIES_BYTES, VALUE_BYTES
 from monitor.wire.limits import BODY_BYTES, RECORDS, UNPACKED_BYTES, VALUES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "http.md"
@@ -69,7 +73,12 @@ whole numbers keep all their digits.
 {FORMS}
 Any of them may be packed: `Content-Encoding: gzip` or `zstd`. A request holds at most {BODY_BYTES // MEBIBYTE} MiB
 ({UNPACKED_BYTES // MEBIBYTE} MiB unpacked), {VALUES:,} values and {RECORDS:,} records; ids, versions and names at most
-256 characters, a model at most 1,000 names in all. What is beyond is 413, or told of its record.
+256 characters, a model at most 1,000 names in all, and with PostgreSQL a record no more than a row of it takes: some
+{ROW_BYTES // POINTER_BYTES} texts or {ROW_BYTES // 8} numbers. What is beyond is 413, or told of its record.
+
+All requests together hold at most {BODIES_BYTES // MEBIBYTE} MiB, counted unpacked and with {VALUE_BYTES} bytes for
+each value: one that finds no room is 503 with `Retry-After`. A body has {BODY_SECONDS:g} s to come. There may be {MOST} connections: for one more, the one
+that has been quiet longest is closed, so that probes and scrapes come through however many clients hang.
 
 A 202 means that the good records are on the disk. `rejected` tells of the others by their place in the request,
 counted from 0. A known id counts as accepted, and the first one stands: a request that was not answered can be sent
@@ -78,6 +87,7 @@ unknown waits for it until `labels.expire` (`anchorwatch_model_labels_unmatched`
 
 Rejected records are counted by reason (`anchorwatch_ingest_rejected_total`) and set aside: the newest {ROWS_KEPT:,},
 or {BYTES_KEPT // MEBIBYTE} MiB, each up to {RECORD_BYTES // 1024} KiB. `GET /v1/rejected` shows them with their reasons.
+One that came from a model's own source, or was made of calls that were logged, says whose it is.
 Once what was wrong is mended, say the model is configured, `POST /v1/rejected` with `{{"kind": "predictions"}}` (and
 `"seqs": […]` for some of them) takes them in: those that are good now are gone from there, in one transaction.
 
@@ -102,6 +112,7 @@ TO_DO = {
     405: "`Allow` tells which there are",
     415: "declare it",
     422: "look at `rejected`, or at the message",
+    408: "send it again: the ids make it safe",
     503: "wait as long as `Retry-After` says: the ids make it safe",
 }
 OTHERS = {404: "no such path", 405: "another method"}

@@ -61,7 +61,7 @@ class Go:
         """It was undone."""
         self.taken, self.layouts, self.effects = [], {}, Effects()
 
-    def refusals(self) -> list[tuple[Subject, NewEvent, str]]:
+    def refusals(self) -> list[tuple[Subject, NewEvent, str, str]]:
         """The records that the store has no room for, and why."""
         return [(subject, *each) for _, subject, taken in self.taken for each in taken.refused]
 
@@ -122,11 +122,11 @@ def _refuse_some(go: Go, some: Sequence[Waiting], batches: list[Batch]) -> None:
     owners = {
         id(event): place for place, batch in enumerate(batches) for rows in batch.events.values() for event in rows
     }
-    for subject, event, reason in refusals:
+    for subject, event, reason, message in refusals:
         place = owners[id(event)]
         if batches[place] is some[place].batch:
             batches[place] = batches[place].copy()
-        _refuse(batches[place], subject, event, "too_many_names", reason)
+        _refuse(batches[place], subject, event, reason, message)
 
 
 def _refuse(batch: Batch, subject: Subject, event: NewEvent, reason: str, message: str) -> None:
@@ -137,7 +137,7 @@ def _refuse(batch: Batch, subject: Subject, event: NewEvent, reason: str, messag
         "features": event.features, "prediction": event.prediction, "probability": event.probability,
         "latency_seconds": event.latency,
     }  # fmt: skip
-    batch.reject(event.place, reason, message, msgspec.json.encode(record))
+    batch.reject(event.place, reason, message, msgspec.json.encode(record), of=subject)
 
 
 def store_good(connection: Connection, waiting: Waiting, recorder: Recorder, now: float) -> Go:
@@ -149,8 +149,8 @@ def store_good(connection: Connection, waiting: Waiting, recorder: Recorder, now
     halving = _Halving(connection, batch, recorder, now)
     for subject, rows in given.items():
         halving.store(subject, _one_by_one(rows))
-    for subject, event, reason in halving.go.refusals():
-        _refuse(batch, subject, event, "too_many_names", reason)
+    for subject, event, reason, message in halving.go.refusals():
+        _refuse(batch, subject, event, reason, message)
     waiting.batch = batch
     others = Go()
     store(connection, [waiting], others, recorder, now)

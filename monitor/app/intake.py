@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -22,7 +22,7 @@ from monitor.store import Store, StoreError, StoreFull, events
 from monitor.store.dialect import forget, is_of_the_rows
 from monitor.store.layout import Layout, layout_of
 from monitor.store.quarantine import records_aside, take_out
-from monitor.wire import Batch, Expected, Kind, Subject, decode, read_body, read_typed
+from monitor.wire import Batch, Expected, Kind, Only, Subject, decode_each, read_body, read_typed
 from monitor.wire.calls import Services, read_calls
 from monitor.wire.typed import TypedDecoder, Unfit, first_model
 
@@ -55,6 +55,7 @@ class Intake:
         """Take in what a configuration expects."""
         self._recorder = recorder
         self._services = Services(config)
+        self._subjects = {(app.name, model.name) for app, model in config.models()}
         self._owners = {"predictions": Expected(config, "predictions"), "labels": Expected(config, "labels")}
         self._decoders = {}
         # Without the store, decoders are made as records come.
@@ -71,6 +72,8 @@ class Intake:
         if self._owners["predictions"].apps.get(name) != [app] or (known and known.layout.fields == layout.fields):
             return
         try:
+            if self._store.url is not None and len(layout.fields) > events.NARROW:
+                raise Unfit("rows that may not fit a page are looked at one by one")
             self._decoders[name] = TypedDecoder(subject, layout)
         except Unfit:
             self._decoders.pop(name, None)
@@ -106,10 +109,13 @@ class Intake:
         """Records that were set aside, read once more; storing them takes them out of where they were."""
         with self._store.read() as connection:
             rows = records_aside(connection, kind, seqs, AGAIN)
-        batch = decode([record for _, record in rows], kind, self._owners[kind])
-        taken = [seq for seq, _ in rows]
-        batch.also.append(lambda connection, _batch, _now: take_out(connection, taken))
+        batch = decode_each([(record, self._owner(kind, subject)) for _, record, subject in rows], kind)
+        batch.also.append(partial(_take_out, [seq for seq, *_ in rows]))
         return batch
+
+    def _owner(self, kind: Kind, subject: Subject | None) -> Expected | Only:
+        """Who a record is judged by that was set aside: by the model whose source it came from, if that is still there."""
+        return Only(subject) if subject and subject in self._subjects else self._owners[kind]
 
     def take(self, batch: Batch) -> Future[Batch]:
         """Store a batch; the future is done once it is on the disk.
@@ -197,34 +203,29 @@ class Intake:
             self._store_each(connection, go, now)
 
     def _store_each(self, connection: Connection, go: Go, now: float) -> None:
+        forget(connection)
         for place, waiting in enumerate(go.some):
-            forget(connection)
             alone = Go()
             try:
                 with connection.begin_nested():
                     store(connection, [waiting], alone, self._recorder, now)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the edge of one batch: it spoils no other
                 forget(connection)
-                if not isinstance(error, SQLAlchemyError):
-                    go.refused[place] = error
-                elif is_of_the_rows(error):
+                if isinstance(error, SQLAlchemyError) and is_of_the_rows(error):
                     self._store_good(connection, place, go, now)
                 else:
-                    raise
+                    go.refused[place] = _own(error)
             else:
                 go.add(alone)
-        forget(connection)
 
     def _store_good(self, connection: Connection, place: int, go: Go, now: float) -> None:
         """Store of one batch what the database does not refuse."""
         try:
             with connection.begin_nested():
                 go.add(store_good(connection, go.some[place], self._recorder, now))
-        except SQLAlchemyError as error:
-            if not is_of_the_rows(error):
-                raise
+        except Exception as error:  # noqa: BLE001 - as above
             forget(connection)
-            go.refused[place] = StoreError(str(error.__cause__ or error).partition("\n")[0])
+            go.refused[place] = _own(error)
 
     def _answer(self, go: Go, stored: Future[None]) -> None:
         """It is on the disk, or it is not: count it, and tell everybody who waits."""
@@ -260,3 +261,26 @@ class Intake:
         for subject, layout in go.layouts.items():
             self._learn(subject, layout)
         self._told(go.effects)
+
+
+def _own(error: Exception) -> Exception:
+    """What the one is told whose batch could not be stored.
+
+    Raises:
+        SQLAlchemyError: it is the disk's fault, and so everybody's.
+    """
+    if not isinstance(error, SQLAlchemyError):
+        return error
+    if not is_of_the_rows(error):
+        raise error
+    return StoreError(str(error.__cause__ or error).partition("\n")[0])
+
+
+def _take_out(seqs: Sequence[int], connection: Connection, batch: Batch, _now: float) -> None:
+    """Records that were set aside go, and what somebody else has sent again meanwhile is not set aside twice."""
+    there = take_out(connection, seqs)
+    batch.rejections = [
+        rejection
+        for told, rejection in zip(batch.rejected, batch.rejections, strict=True)
+        if seqs[told["index"]] in there
+    ]

@@ -20,7 +20,7 @@ from monitor.consequences.recording import Effects, Recorder
 from monitor.memory import give_back
 from monitor.metrics import Metrics
 from monitor.records import CheckResult, Family, Finding, Reading, Sample, Verdict, Window
-from monitor.store import Store, StoreError, events, history, watch
+from monitor.store import Store, StoreError, events, expiry, history, watch
 from monitor.store.pending import expire_halves
 from monitor.store.profiles import expire_profiles
 from monitor.store.quarantine import trim
@@ -180,7 +180,7 @@ class Housekeeping:
         with self.results.store.read() as connection:
             number = events.find_model(connection, app, model.name)
         if number is not None:
-            step = partial(events.expire_events, number=number, now=now, keep=kept, limit=STEP_ROWS)
+            step = partial(expiry.expire_events, number=number, now=now, keep=kept, limit=STEP_ROWS)
             self._expire("events", step)
             self._thin(app, model.name, number, now - needed)
 
@@ -189,7 +189,7 @@ class Housekeeping:
         share = self.loaded.config.store.sample
         if share >= 1.0:
             return
-        step = partial(events.thin, number=number, share=share, received_before=before, limit=THINNED_ROWS)
+        step = partial(expiry.thin, number=number, share=share, received_before=before, limit=THINNED_ROWS)
         total, looked = 0, THINNED_ROWS
         while looked == THINNED_ROWS:
             looked, gone = self.results.store.write(step)
@@ -217,7 +217,7 @@ class Housekeeping:
             if not oldest:
                 return
             _, app, model, number = min(oldest)
-            gone = store.write(partial(events.drop_oldest, number=number, limit=EVICTED_ROWS))
+            gone = store.write(partial(expiry.drop_oldest, number=number, limit=EVICTED_ROWS))
             self.results.metrics.add("anchorwatch_store_rows_evicted_total", gone, app=app, model=model)
             log.warning("rows evicted", extra={"app": app, "model": model, "rows": gone, "max_size": most})
             # PostgreSQL counts now and then: what it says right after is what it said before.
@@ -231,7 +231,7 @@ class Housekeeping:
             return
         before = now - model.labels.expire
         gone = self._expire(
-            "labels", lambda c: events.expire_labels(c, number, received_before=before, limit=STEP_ROWS)
+            "labels", lambda c: expiry.expire_labels(c, number, received_before=before, limit=STEP_ROWS)
         )
         metrics.add("anchorwatch_model_labels_expired_total", gone, app=app, model=model.name)
         started = time.monotonic()

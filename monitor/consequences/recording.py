@@ -15,6 +15,7 @@ from monitor.notify import _routing, _wire
 from monitor.records import Alert, AlertState, Change, ChangeReason, CheckResult, Rule, fingerprint
 from monitor.source._pulled import check_of, pulled
 from monitor.store import events, history, watch
+from monitor.store.versions import note_versions
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Recorder:
             effects.add(self._evaluate(connection, result, now))
         if result.model is not None:
             number = events.model_id(connection, result.app, result.model)
-            for version in events.note_versions(connection, number, result.versions, now):
+            for version in note_versions(connection, number, result.versions, now):
                 effects.retrainings += self.retrainings.version_seen(connection, result.app, result.model, version, now)
             effects.retrainings += self.retrainings.follow(connection, kept, now)
             if self.builtin:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from monitor.serving_logs._outcomes import Outcome
 from monitor.serving_logs._values import Limits
-from monitor.serving_logs.halves import Half, Sender, Side, decode, encode, join, labels
+from monitor.serving_logs.halves import Half, Sender, Side, decode, encode, join, labels, shown
 from monitor.serving_logs.unreadable import Reason, Unreadable
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "encode",
     "join",
     "labels",
+    "shown",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -97,6 +97,21 @@ def decode(raw: bytes) -> Half:
     if half is None or len({len(column.values) for column in half.payload.columns}) != 1:
         raise Unreadable(Reason.CORRUPT_HALF, "expected a half as it was kept")
     return half
+
+
+def shown(kept: Iterable[bytes]) -> bytes:
+    """Halves that were kept as JSON, for a person to read; one that is damaged is null.
+
+    >>> shown([encode(Half("a-1", Side.FEEDBACK, Sender.SELDON, Table([]))), b"?"])[:40]
+    b'[{"id":"a-1","side":"feedback","sender":'
+    """
+    found = []
+    for raw in kept:
+        try:
+            found.append(msgspec.msgpack.decode(raw))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            found.append(None)
+    return msgspec.json.encode(found)
 
 
 def join(

@@ -23,6 +23,7 @@ from monitor.source._values import objects, outcomes
 from monitor.store import ReadStore, Store, events, reading
 from monitor.store.layout import PREDICTION, PROBABILITY, Of, layout_of
 from monitor.store.profiles import cursor, read_buckets, read_parts
+from monitor.store.versions import count_versions, newest_versions
 
 ROLES = frozenset({"predictions", "labels"})
 HEAVY = False
@@ -94,7 +95,7 @@ class IngestSource:
             if number is None:
                 return event_columns(found, model, scored=scored)
             names = [name for of, name in layout_of(connection, number).by_key if of is Of.FEATURE]
-            for version in events.newest_versions(connection, number, limit=VERSIONS):
+            for version in newest_versions(connection, number, limit=VERSIONS):
                 for part in reading.spread_out(connection, number, version, keys=None, limit=BATCH_ROWS, window=window):
                     scored = scored or bool(part.kinds(PROBABILITY))
                     for name in names:
@@ -106,7 +107,7 @@ class IngestSource:
         """How many versions are not judged, because there are newer ones enough."""
         with self.store.read() as connection:
             number = self._number(connection)
-            return 0 if number is None else max(0, events.count_versions(connection, number) - VERSIONS)
+            return 0 if number is None else max(0, count_versions(connection, number) - VERSIONS)
 
     def profiles(self, window: Window, references: ReferenceFor) -> Mapping[str, Profile]:
         """The profile of a window by version: its buckets, and the rows that are not in them yet."""
@@ -116,7 +117,7 @@ class IngestSource:
             if number is None:
                 return {}
             spans: dict[str, Profile] | None = None
-            for version in events.newest_versions(connection, number, limit=VERSIONS):
+            for version in newest_versions(connection, number, limit=VERSIONS):
                 reference = references(version)
                 if reference is not None:
                     whole = self._whole(connection, number, version, reference, window)
@@ -134,7 +135,7 @@ class IngestSource:
         series = series_of(reference, self._bucket(reference))
         bounds = {"seconds": self._bucket(reference), "start": int(window.start), "end": int(window.end)}
         seq = cursor(connection, number, version, series)
-        # Without a cursor the buckets are those of a series that was left: its rows are read anew.
+        # Without a cursor nobody knows how far the buckets go: they are of an older program, or of profiles that were dropped.
         kept = read_buckets(connection, number, version, series, bins=reference.bins, **bounds) if seq else None
         parts = [] if kept is None else [kept]
         for batch in self._behind(connection, number, version, reference, seq, window):
@@ -177,7 +178,7 @@ class IngestSource:
         """Give a cutter all rows of a span, of every version that shares the cutter's bins."""
         with self.store.read() as connection:
             number = self._number(connection)
-            versions = [] if number is None else events.newest_versions(connection, number, limit=VERSIONS)
+            versions = [] if number is None else newest_versions(connection, number, limit=VERSIONS)
             for version in versions:
                 reference = references(version)
                 if reference is not None and number is not None and same_bins(reference.bins, cutter.bins):
@@ -208,7 +209,7 @@ class IngestSource:
         found = {}
         with self.store.read() as connection:
             number = self._number(connection)
-            versions = [] if number is None else events.newest_versions(connection, number, limit=VERSIONS)
+            versions = [] if number is None else newest_versions(connection, number, limit=VERSIONS)
             for version in versions:
                 assert number is not None  # it has versions
                 keys = keys_of(columns)

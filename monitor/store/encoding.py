@@ -91,15 +91,6 @@ class Sum:
                 ends.append((column.low, column.high, column.finite, column.shift, column.squares, *column.clipped))
         self._add_ends(np.array(numeric, dtype=np.int64), np.array(ends, dtype=np.float64).reshape(-1, ENDS).T)
 
-    def merge(self, other: Sum) -> None:
-        """Add another sum on the same layout."""
-        self._add(other.rows, other.first, other.last, other.seasons)
-        self.held |= other.held
-        self.counts += other.counts
-        self.sums += other.sums
-        numeric = np.flatnonzero(other.held & self.layout.numeric)
-        self._add_ends(numeric, other._ends(numeric))
-
     def add_encoded(self, body: bytes) -> None:
         """Add a profile that is bytes."""
         _, rows, first, last, seasons, held, small, places, counts, sums, ends = _decode(body)

@@ -1,14 +1,14 @@
-"""Events and labels: taking them in once, and letting them go."""
+"""Events and labels: taking them in, once."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat, takewhile
+from itertools import repeat
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from monitor.store import ids
 from monitor.store.dialect import alone, insert_rows, kept
@@ -28,11 +28,13 @@ from monitor.store.layout import (
     layout_of,
     stored,
 )
-from monitor.store.schema import cursors, models, versions
+from monitor.store.schema import models
+from monitor.store.versions import note_rows, note_versions
 
 ASKED = 500  # ids in one statement
-VERSIONS_REMEMBERED = 1000
-VERSIONS_KEPT = 10_000  # of a model
+# PostgreSQL's row has to fit a page, its header, our own columns and pointers to long texts included.
+ROW_BYTES, POINTER_BYTES = 7_800, 18
+NARROW = ROW_BYTES // POINTER_BYTES  # so few values always fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Taken:
     new_versions: tuple[str, ...] = ()
     predictions: Counter[str] = field(default_factory=Counter)
     latencies: dict[str, list[float]] = field(default_factory=dict)
-    refused: list[tuple[NewEvent, str]] = field(default_factory=list)  # and why
+    refused: list[tuple[NewEvent, str, str]] = field(default_factory=list)  # and why, by a short name and in words
 
 
 def model_id(connection: Connection, app: str, name: str) -> int:
@@ -130,7 +132,9 @@ def add_events(
             blocks.setdefault(layout.fields, []).extend(rows)
     for fields, rows in blocks.items():
         _add_rows(connection, layout, NewRows(fields, rows), taken, received)
-    taken.new_versions = note_versions(connection, number, list(taken.predictions), received)
+    names = list(taken.predictions)
+    taken.new_versions = note_versions(connection, number, names, received)
+    note_rows(connection, number, names, received)
     return taken
 
 
@@ -139,6 +143,8 @@ def _fitted(
 ) -> tuple[Layout, list[tuple[Any, ...]]]:
     """Predictions as rows of a layout that has a column for each of their values."""
     values = [dict(values_of(event)) for event in given]
+    if not alone(connection) and any(len(found) > NARROW for found in values):
+        given, values = _narrow(given, values, taken)
     wanted: dict[tuple[Key, Kind], None] = {}
     for found in values:
         _want(wanted, found, layout)
@@ -148,6 +154,29 @@ def _fitted(
         given, values, wanted = _with_room(layout, given, values, taken)
         layout = grow(connection, layout, wanted)
     return layout, [_row(event, found, layout) for event, found in zip(given, values, strict=True)]
+
+
+def _narrow(
+    given: Sequence[NewEvent], values: Sequence[dict[Key, Any]], taken: Taken
+) -> tuple[list[NewEvent], list[dict[Key, Any]]]:
+    """Those predictions that PostgreSQL has a page for: it would refuse the whole statement."""
+    events, kept_values = [], []
+    for event, found in zip(given, values, strict=True):
+        least = sum(map(_least_bytes, found.values()))
+        if least > ROW_BYTES:
+            reason = f"features: expected values that PostgreSQL can put into a row, {ROW_BYTES} bytes, got {least}"
+            taken.refused.append((event, "too_wide", reason))
+        else:
+            events.append(event)
+            kept_values.append(found)
+    return events, kept_values
+
+
+def _least_bytes(value: Any) -> int:
+    """What a value takes in PostgreSQL's row at least; a longer text is kept elsewhere, and pointed to."""
+    if value is None or isinstance(value, bool):
+        return int(value is not None)
+    return 8 if isinstance(value, int | float) else min(len(str(value)) + 1, POINTER_BYTES)
 
 
 def _want(wanted: dict[tuple[Key, Kind], None], values: Mapping[Key, Any], layout: Layout) -> None:
@@ -175,7 +204,7 @@ def _with_room(
         if len(new) > room:
             name = new[room][0][1]
             reason = f"features: expected at most {MOST_NAMES} names of one model, got another: {name[:60]!r}"
-            taken.refused.append((event, reason))
+            taken.refused.append((event, "too_many_names", reason))
             continue
         wanted |= dict.fromkeys(new)
         events.append(event)
@@ -243,48 +272,6 @@ def _count(taken: Taken, fresh: Sequence[tuple[Any, ...]]) -> None:
             taken.latencies.setdefault(row[2], []).append(row[3])
 
 
-def note_versions(connection: Connection, number: int, names: Sequence[str], now: float) -> tuple[str, ...]:
-    """Remember the versions of a model; those not known before come back."""
-    seen: set[str] = kept(connection, "versions").setdefault(number, set())
-    if seen.issuperset(names):
-        return ()
-    mine = versions.c.model_id == number
-    known: set[str] = set()
-    for at in range(0, len(names), ASKED):
-        query = select(versions.c.version).where(mine, versions.c.version.in_(names[at : at + ASKED]))
-        known.update(connection.execute(query).scalars())
-    fresh = [name for name in dict.fromkeys(names) if name not in known]
-    if fresh:
-        rows = [{"model_id": number, "version": name, "first_seen": now} for name in fresh]
-        connection.execute(insert(versions), rows)
-        # A version is a stranger's text: of very many, those seen first are forgotten.
-        order = select(versions.c.version).where(mine).order_by(versions.c.first_seen.desc(), versions.c.version)
-        some = list(connection.execute(order.offset(VERSIONS_KEPT)).scalars())
-        for at in range(0, len(some), ASKED):
-            connection.execute(delete(versions).where(mine, versions.c.version.in_(some[at : at + ASKED])))
-    seen.update(names if len(seen) < VERSIONS_REMEMBERED else ())
-    return tuple(fresh)
-
-
-def newest_versions(connection: Connection, number: int, *, limit: int) -> list[str]:
-    """The versions of a model that were first seen last."""
-    query = select(versions.c.version).where(versions.c.model_id == number)
-    order = (versions.c.first_seen.desc(), versions.c.version)
-    return list(connection.execute(query.order_by(*order).limit(limit)).scalars())
-
-
-def count_versions(connection: Connection, number: int) -> int:
-    """How many versions of a model have ever been seen."""
-    query = select(func.count()).select_from(versions).where(versions.c.model_id == number)
-    return int(connection.execute(query).scalar_one())
-
-
-def known_versions(connection: Connection, number: int) -> dict[str, float]:
-    """The versions of a model and when each was first seen."""
-    rows = connection.execute(select(versions.c.version, versions.c.first_seen).where(versions.c.model_id == number))
-    return {row.version: row.first_seen for row in rows}
-
-
 # --- labels -----------------------------------------------------------------------------------------------------------
 
 
@@ -338,97 +325,3 @@ def count_unmatched(connection: Connection, number: int) -> int:
     """Labels that no prediction has claimed."""
     query = select(func.count()).select_from(layout_of(connection, number).waiting)
     return int(connection.execute(query).scalar_one())
-
-
-def expire_labels(connection: Connection, number: int, *, received_before: float, limit: int) -> int:
-    """Drop unmatched labels received before an instant; how many went."""
-    waiting = layout_of(connection, number).waiting
-    old = select(waiting.c.event_id).where(waiting.c.received < received_before).limit(limit)
-    return connection.execute(delete(waiting).where(waiting.c.event_id.in_(old))).rowcount
-
-
-# --- letting go -------------------------------------------------------------------------------------------------------
-
-
-def expire_events(connection: Connection, *, number: int, now: float, keep: float, limit: int) -> int:
-    """Drop a model's oldest predictions received more than `keep` ago, with their labels; how many predictions went.
-
-    What has not been added to its profiles yet stays as long again: a reference that cannot be read for a while costs
-    nothing, and one that never can fills no disk.
-    """
-    events = layout_of(connection, number).events
-    waiting = select(func.min(cursors.c.seq)).where(cursors.c.model_id == number, cursors.c.version == events.c.version)
-    profiled = events.c.seq <= func.coalesce(waiting.scalar_subquery(), events.c.seq)
-    old = and_(events.c.received < now - keep, or_(profiled, events.c.received < now - 2 * keep))
-    return _drop(connection, number, old, limit)
-
-
-def thin(connection: Connection, *, number: int, share: float, received_before: float, limit: int) -> tuple[int, int]:
-    """Leave only a sample of a model's next events that are old enough; how many were looked at, and how many went.
-
-    Which ones stay, their ids say. None goes that is not in its profile, or whose id is not known without it.
-    """
-    layout = layout_of(connection, number)
-    events, mine = layout.events, models.c.id == number
-    done = connection.execute(select(models.c.thinned_seq).where(mine)).scalar_one()
-    known = ids.last_in_segments(connection, number)
-    cursor = select(cursors.c.version, func.min(cursors.c.seq)).where(cursors.c.model_id == number)
-    fed = dict(tuple(row) for row in connection.execute(cursor.group_by(cursors.c.version)))
-    query = select(events.c.seq, events.c.event_id, events.c.version, events.c.received, events.c.time)
-    query = query.where(events.c.seq > done, events.c.seq <= known).order_by(events.c.seq).limit(limit)
-    rows = connection.execute(query).all()
-    # In order of arrival, and so the first that has to stay whole ends it.
-    ready = list(
-        takewhile(lambda row: row.received < received_before and row.seq <= fed.get(row.version, row.seq), rows)
-    )
-    if not ready:
-        return 0, 0
-    sampled = ids.in_sample(ids.hashes_of([row.event_id for row in ready]), share).tolist()
-    # One that nobody has fed, or that says it is of another day, stays for its retention: nothing waits for it.
-    gone = [
-        row.seq
-        for row, stays in zip(ready, sampled, strict=True)
-        if not stays and row.version in fed and row.time < received_before
-    ]
-    _delete(connection, layout, gone)
-    connection.execute(update(models).where(mine).values(thinned_seq=ready[-1].seq))
-    return len(ready), len(gone)
-
-
-def drop_oldest(connection: Connection, *, number: int, limit: int) -> int:
-    """Drop a model's first predictions, whatever their age; how many went.
-
-    What is not in its profile yet goes last: only where nothing else is left.
-    """
-    layout = layout_of(connection, number)
-    events, labels = layout.events, layout.labels
-    profiled = select(func.min(cursors.c.seq)).where(cursors.c.model_id == number)
-    most = connection.execute(profiled).scalar()
-    first = select(events.c.seq).order_by(events.c.seq).limit(limit)
-    seqs = connection.execute(first if most is None else first.where(events.c.seq <= most)).scalars().all()
-    seqs = seqs or connection.execute(first).scalars().all()
-    if not seqs:
-        return 0
-    connection.execute(delete(labels).where(labels.c.event_seq <= seqs[-1]))
-    connection.execute(delete(events).where(events.c.seq <= seqs[-1]))
-    ids.drop_segments(connection, number, seqs[-1] + 1)
-    return len(seqs)
-
-
-def _drop(connection: Connection, number: int, which: Any, limit: int) -> int:
-    layout = layout_of(connection, number)
-    events = layout.events
-    query = select(events.c.seq).order_by(events.c.received, events.c.seq).limit(limit)
-    gone = list(connection.execute(query if which is None else query.where(which)).scalars())
-    _delete(connection, layout, gone)
-    if gone:
-        oldest = connection.execute(select(func.min(events.c.seq))).scalar_one()
-        ids.drop_segments(connection, number, max(gone) + 1 if oldest is None else oldest)
-    return len(gone)
-
-
-def _delete(connection: Connection, layout: Layout, seqs: Sequence[int]) -> None:
-    for at in range(0, len(seqs), ASKED):
-        some = seqs[at : at + ASKED]
-        connection.execute(delete(layout.labels).where(layout.labels.c.event_seq.in_(some)))
-        connection.execute(delete(layout.events).where(layout.events.c.seq.in_(some)))

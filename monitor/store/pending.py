@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, tuple_
 
 from monitor.store.dialect import insert_new
 from monitor.store.schema import feeds, halves
@@ -47,5 +47,5 @@ def other_half(connection: Connection, key: str, side: str, other: str, body: by
 
 def expire_halves(connection: Connection, *, received_before: float, limit: int) -> int:
     """Drop halves whose other half never came; how many went."""
-    old = select(halves.c.key).where(halves.c.received < received_before).limit(limit)
-    return connection.execute(delete(halves).where(halves.c.key.in_(old))).rowcount
+    old = select(halves.c.key, halves.c.side).where(halves.c.received < received_before).limit(limit)
+    return connection.execute(delete(halves).where(tuple_(halves.c.key, halves.c.side).in_(old))).rowcount

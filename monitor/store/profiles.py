@@ -6,20 +6,23 @@ month of minutes is thirty days. All are written in one transaction: a late row 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+import msgspec
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from monitor.profile import Bins, Profile, Reference
 from monitor.store.dialect import insert_new
 from monitor.store.encoding import Layout, Sum
+from monitor.store.layout import layout_of
 from monitor.store.packing import decode_reference, decode_stretches, encode_reference, encode_stretches
 from monitor.store.schema import cursors, models, profiles, references
 
 ROLLED_UP = (86400, 3600)
 DAY = ROLLED_UP[0]
+Fresh = Mapping[int, Mapping[int, bytes]]  # by length in seconds and by start, profiles as bytes
 COUNTED = "counted"  # no series of profiles: its cursor says up to which event a version's rows are counted by bin
 
 
@@ -37,7 +40,10 @@ def lengths(bucket_seconds: int) -> list[int]:
 
 
 def cursor(connection: Connection, number: int, version: str, series: str) -> int:
-    """The sequence number up to which the events of a version are in their profiles; 0 before the first."""
+    """The sequence number up to which the events of a version are in a series of profiles; 0 before the first.
+
+    Also of one that was left for another: what it holds ends there.
+    """
     query = select(cursors.c.seq).where(*_of(cursors, number, version, series))
     return int(connection.execute(query).scalar() or 0)
 
@@ -81,31 +87,75 @@ def _of(table: Any, number: int, version: str, series: str) -> tuple[Any, ...]:
     return table.c.model_id == number, table.c.version == version, table.c.series == series
 
 
+def rolled_up(found: Iterable[tuple[int, Profile]], layout: Layout, seconds: int) -> dict[int, dict[int, bytes]]:
+    """Profiles of buckets, and the hours and days they add up to, as bytes by length and start.
+
+    Most of the work of adding them to what is kept: it needs no database, and so nobody has to wait for it.
+
+    Args:
+        found: the profile of each bucket, with its start.
+        layout: of their bins.
+        seconds: the length of a bucket.
+    """
+    parts = {}
+    for bucket, profile in found:
+        whole = Sum(layout)
+        whole.add(profile)
+        parts[bucket] = whole.encoded()
+    by_length = {seconds: parts}
+    for length in reversed(lengths(seconds)[:-1]):
+        together: dict[int, list[bytes]] = {}
+        for start, body in parts.items():
+            together.setdefault(start // length * length, []).append(body)
+        parts = by_length[length] = {start: _added(bodies, layout) for start, bodies in together.items()}
+    return by_length
+
+
+def whole_of(fresh: Fresh, layout: Layout) -> Profile | None:
+    """What `rolled_up` made of some profiles, as one; None where there were none."""
+    whole = Sum(layout)
+    for body in fresh[max(fresh)].values():
+        whole.add_encoded(body)
+    return whole.profile()
+
+
+def rows_in(body: bytes) -> int:
+    """How many rows a profile has that is bytes."""
+    return int(msgspec.msgpack.decode(body)[1])
+
+
+def _added(bodies: Sequence[bytes], layout: Layout) -> bytes:
+    if len(bodies) == 1:
+        return bodies[0]
+    whole = Sum(layout)
+    for body in bodies:
+        whole.add_encoded(body)
+    return whole.encoded()
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The profiles of a version's events in `(before, after]`, to be added to their buckets; of `COUNTED` there are none.
+    """The profiles of a version's events in `(before, after]`, to be added to what is kept; of `COUNTED` there are none.
 
     Attributes:
         version: of the events.
         series: of the profiles.
-        bins: that they are on.
-        seconds: the length of a bucket.
         before: where the cursor is.
         after: where it goes.
-        fresh: by the start of its bucket, what is added.
+        layout: of the bins that the profiles are on.
+        fresh: what is added, as `rolled_up` makes it.
     """
 
     version: str
     series: str
-    bins: Mapping[str, Bins]
-    seconds: int
     before: int
     after: int
-    fresh: Mapping[int, Profile]
+    layout: Layout | None = None
+    fresh: Fresh = field(default_factory=dict)
 
 
 def advance(connection: Connection, number: int, moves: Iterable[Move], *, now: float) -> None:
-    """Add the profiles of events to their buckets and move the cursors, in one transaction.
+    """Add the profiles of events to what is kept and move the cursors, in one transaction.
 
     Args:
         connection: of that transaction.
@@ -116,58 +166,72 @@ def advance(connection: Connection, number: int, moves: Iterable[Move], *, now: 
     Raises:
         CursorMoved: a cursor is no longer where it was; nothing was added.
     """
-    moves = list(moves)
+    places = []
     for move in moves:
-        if cursor(connection, number, move.version, move.series) != move.before:
+        query = select(cursors.c.seq, cursors.c.fed).where(*_of(cursors, number, move.version, move.series))
+        place = connection.execute(query).first()
+        if (0 if place is None else place.seq) != move.before:
             raise CursorMoved
-    for move in moves:
-        _advance(connection, number, move, now)
+        places.append((move, None if place is None else bool(place.fed)))
+    for move, fed in places:
+        if _moved(connection, number, move, fed=fed):
+            for length, fresh in move.fresh.items():
+                if fresh and move.layout is not None:
+                    _add(connection, (number, move.version, move.series, length), fresh, move.layout, now)
 
 
-def _advance(connection: Connection, number: int, move: Move, now: float) -> None:
-    version, series = move.version, move.series
-    if series == COUNTED:
-        connection.execute(update(cursors).where(*_of(cursors, number, version, series)).values(seq=move.after))
-        return
-    if move.before == 0:
-        # A new series has begun: an older one of this version is fed no more, and must not hold up retention.
-        others = (cursors.c.model_id == number, cursors.c.version == version, cursors.c.series != COUNTED)
-        connection.execute(delete(cursors).where(*others))
-        # One that begins anew is rebuilt from the rows: what it held before would count them twice.
-        connection.execute(delete(profiles).where(*_of(profiles, number, version, series)))
-        connection.execute(insert(cursors).values(model_id=number, version=version, series=series, seq=move.after))
-    else:
-        connection.execute(update(cursors).where(*_of(cursors, number, version, series)).values(seq=move.after))
-    layout = Layout(move.bins)
-    sums = {bucket: _sum_of(profile, layout) for bucket, profile in move.fresh.items()}
-    for length in lengths(move.seconds) if sums else ():
-        together: dict[int, list[Sum]] = {}
-        for bucket, held in sums.items():
-            together.setdefault(bucket // length * length, []).append(held)
-        _add(connection, (number, version, series, length), together, now)
+def _moved(connection: Connection, number: int, move: Move, *, fed: bool | None) -> bool:
+    """Move a cursor, which may be that of a series left before, or None yet; whether its profiles are to be added."""
+    of_version = cursors.c.model_id == number, cursors.c.version == move.version
+    if not fed and move.series != COUNTED:
+        # The series that was fed until now stays as it is, in case its reference comes back, and holds nothing up.
+        others = update(cursors).where(*of_version, cursors.c.series != COUNTED, cursors.c.fed)
+        connection.execute(others.values(fed=False))
+    if fed is None and move.series != COUNTED:
+        reached = _reached(connection, number, move.version, move.series)
+        row = {"model_id": number, "version": move.version, "series": move.series, "seq": reached or move.after}
+        connection.execute(insert(cursors).values(**row))
+        return reached == 0
+    here = update(cursors).where(*_of(cursors, number, move.version, move.series))
+    connection.execute(here.values(seq=move.after, fed=True))
+    return True
 
 
-def _sum_of(profile: Profile, layout: Layout) -> Sum:
-    found = Sum(layout)
-    found.add(profile)
-    return found
+def _reached(connection: Connection, number: int, version: str, series: str) -> int:
+    """Up to which event a series without a cursor has its rows, 0 where it has none.
+
+    Series that were left once lost their cursor. One whose rows are still there is rebuilt from them; else what it holds is all
+    there is of some, and about where it ends is known by when it was last added to.
+    """
+    mine = _of(profiles, number, version, series)
+    updated, longest = connection.execute(
+        select(func.max(profiles.c.updated), func.max(profiles.c.seconds)).where(*mine)
+    ).one()
+    if updated is None:
+        return 0
+    bodies = connection.execute(select(profiles.c.body).where(*mine, profiles.c.seconds == longest)).scalars()
+    table = layout_of(connection, number).events
+    there = select(func.count(), func.max(table.c.seq)).where(table.c.version == version, table.c.received <= updated)
+    rows, reached = connection.execute(there).one()
+    if rows < sum(map(rows_in, bodies)):
+        return reached or 0
+    connection.execute(delete(profiles).where(*mine))
+    return 0
 
 
-def _add(connection: Connection, key: tuple[int, str, str, int], together: Mapping[int, list[Sum]], now: float) -> None:
-    """Add sums to what is kept of stretches of one length, by their starts."""
+def _add(
+    connection: Connection, key: tuple[int, str, str, int], fresh: Mapping[int, bytes], layout: Layout, now: float
+) -> None:
+    """Add profiles to what is kept of stretches of one length, by their starts."""
     number, version, series, length = key
     of = (*_of(profiles, number, version, series), profiles.c.seconds == length)
-    query = select(profiles.c.bucket, profiles.c.body).where(*of, profiles.c.bucket.in_(together))
+    query = select(profiles.c.bucket, profiles.c.body).where(*of, profiles.c.bucket.in_(fresh))
     kept = {row.bucket: row.body for row in connection.execute(query)}
     rows = []
-    for start, parts in together.items():
-        whole = Sum(parts[0].layout)
-        for part in parts:
-            whole.merge(part)
-        if start in kept:
-            whole.add_encoded(kept[start])
+    for start, body in fresh.items():
+        whole = _added([body, kept[start]], layout) if start in kept else body
         about = {"model_id": number, "version": version, "series": series, "seconds": length, "bucket": start}
-        rows.append({**about, "updated": now, "body": whole.encoded()})
+        rows.append({**about, "updated": now, "body": whole})
     adding = insert_new(connection, profiles)
     changed = {name: adding.excluded[name] for name in ("updated", "body")}
     connection.execute(adding.on_conflict_do_update(index_elements=profiles.primary_key, set_=changed), rows)
@@ -265,6 +329,12 @@ def expire_profiles(connection: Connection, *, updated_before: float, limit: int
         of_day = (profiles.c.bucket >= row.bucket, profiles.c.bucket < row.bucket + DAY)
         where = and_(*_of(profiles, row.model_id, row.version, row.series), *of_day)
         gone += connection.execute(delete(profiles).where(where)).rowcount
+    if gone:
+        # Of a series that was left and of which nothing is kept there is nothing to go on from, either.
+        held = select(profiles.c.bucket).where(
+            *(profiles.c[name] == cursors.c[name] for name in ("model_id", "version", "series"))
+        )
+        connection.execute(delete(cursors).where(~cursors.c.fed, ~held.exists()))
     return gone
 
 

@@ -18,13 +18,17 @@ RECORD_BYTES = 16 * 1024  # of one record; a longer one is cut, and cannot be se
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A record that was not taken in: why, by a short name and in words, and what it was."""
+    """A record that was not taken in: why, by a short name and in words, and what it was.
+
+    `subject` is the app and the model whose source it came from, where it had one of its own.
+    """
 
     kind: str
     reason: str
     message: str
     record: bytes
     whole: bool = True
+    subject: tuple[str, str] | None = None
 
 
 def set_aside(connection: Connection, rows: Sequence[Rejection], *, now: float) -> None:
@@ -37,6 +41,8 @@ def set_aside(connection: Connection, rows: Sequence[Rejection], *, now: float) 
             "message": row.message.replace("\0", "\ufffd")[:1000],
             "whole": row.whole and len(row.record) <= RECORD_BYTES,
             "record": row.record[:RECORD_BYTES],
+            "app": row.subject and row.subject[0],
+            "model": row.subject and row.subject[1],
         }
         for row in rows[-ROWS_KEPT:]
     ]
@@ -64,6 +70,8 @@ def read_aside(connection: Connection, *, after: int = 0, limit: int = 1000) -> 
             "reason": row.reason,
             "message": row.message,
             "whole": row.whole,
+            "app": row.app,
+            "model": row.model,
             "record": row.record.decode("utf-8", "replace"),
         }
         for row in connection.execute(query)
@@ -72,14 +80,18 @@ def read_aside(connection: Connection, *, after: int = 0, limit: int = 1000) -> 
 
 def records_aside(
     connection: Connection, kind: str, seqs: Collection[int] | None, limit: int
-) -> list[tuple[int, bytes]]:
-    """The whole records of a kind, with their numbers: these, or the oldest."""
-    query = select(quarantine.c.seq, quarantine.c.record).where(quarantine.c.kind == kind, quarantine.c.whole)
+) -> list[tuple[int, bytes, tuple[str, str] | None]]:
+    """The whole records of a kind, with their numbers and whose source they came from: these, or the oldest."""
+    query = select(quarantine).where(quarantine.c.kind == kind, quarantine.c.whole)
     if seqs is not None:
         query = query.where(quarantine.c.seq.in_(list(seqs)))
-    return [(row.seq, row.record) for row in connection.execute(query.order_by(quarantine.c.seq).limit(limit))]
+    return [
+        (row.seq, row.record, (row.app, row.model) if row.model else None)
+        for row in connection.execute(query.order_by(quarantine.c.seq).limit(limit))
+    ]
 
 
-def take_out(connection: Connection, seqs: Collection[int]) -> None:
-    """Drop records that have been sent again."""
-    connection.execute(delete(quarantine).where(quarantine.c.seq.in_(list(seqs))))
+def take_out(connection: Connection, seqs: Collection[int]) -> set[int]:
+    """Drop records that have been sent again; those that were still there."""
+    gone = delete(quarantine).where(quarantine.c.seq.in_(list(seqs))).returning(quarantine.c.seq)
+    return set(connection.execute(gone).scalars())

@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    true,
     update,
 )
 
@@ -38,7 +39,7 @@ models = Table(
     Column("name", String, nullable=False),
     # The number given to its last event: none is ever given twice, also when all events have gone.
     Column("last_seq", BigInteger, nullable=False, server_default="0"),
-    # Up to here, only a sample of its events is left (`monitor.store.events.thin`).
+    # Up to here, only a sample of its events is left (`monitor.store.expiry.thin`).
     Column("thinned_seq", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("app", "name"),
 )
@@ -92,6 +93,9 @@ quarantine = Table(
     Column("message", String, nullable=False),
     Column("whole", Boolean, nullable=False),  # whether the record is all there
     Column("record", LargeBinary, nullable=False),
+    # Whose source it came from, where that has one of its own.
+    Column("app", String),
+    Column("model", String),
     sqlite_autoincrement=True,
 )
 
@@ -122,6 +126,8 @@ versions = Table(
     Column("model_id", ForeignKey("models.id"), primary_key=True),
     Column("version", String, primary_key=True),
     Column("first_seen", Float, nullable=False),
+    # About when its last row came (`monitor.store.versions.newest_versions`).
+    Column("last_received", Float, nullable=False, server_default="0"),
 )
 
 references = Table(
@@ -142,6 +148,8 @@ cursors = Table(
     Column("version", String, primary_key=True),
     Column("series", String, primary_key=True),
     Column("seq", BigInteger, nullable=False),
+    # Not so where the version's rows go into another series now: then nothing waits for this one.
+    Column("fed", Boolean, nullable=False, server_default=true()),
 )
 
 profiles = Table(
@@ -289,9 +297,7 @@ def _typed_rows(connection: Connection) -> None:
     """Events and labels move from JSON in two tables to typed columns in tables of each model's own."""
     from monitor.store.moving import move_rejected, move_rows
 
-    there = {column["name"] for column in inspect(connection).get_columns("models")}
-    for name in {"last_seq", "thinned_seq"} - there:
-        connection.exec_driver_sql(f"ALTER TABLE models ADD COLUMN {name} BIGINT NOT NULL DEFAULT 0")
+    _missing_columns(connection)
     _missing_tables(connection)
     if inspect(connection).has_table("events"):
         move_rows(connection)
@@ -299,9 +305,24 @@ def _typed_rows(connection: Connection) -> None:
         move_rejected(connection)
 
 
+def _missing_columns(connection: Connection) -> None:
+    """Columns that tables were given later."""
+    wanted = {
+        "models": dict.fromkeys(("last_seq", "thinned_seq"), "BIGINT NOT NULL DEFAULT 0"),
+        "quarantine": dict.fromkeys(("app", "model"), "VARCHAR"),
+        "versions": {"last_received": "FLOAT NOT NULL DEFAULT 0"},
+        "profile_cursors": {"fed": "BOOLEAN NOT NULL DEFAULT TRUE"},
+    }
+    tables = inspect(connection)
+    for table, columns in wanted.items():
+        there = {column["name"] for column in tables.get_columns(table)} if tables.has_table(table) else set(columns)
+        for name in columns.keys() - there:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+
+
 # Each brings a store one version further. A step that has been released is never edited.
 # The second brought `check_states` and `verdicts`.
-STEPS: tuple[Callable[[Connection], None], ...] = (_missing_tables, _missing_tables, _typed_rows)
+STEPS: tuple[Callable[[Connection], None], ...] = (_missing_tables, _missing_tables, _typed_rows, _missing_columns)
 
 
 def migrate(connection: Connection, now: float) -> None:

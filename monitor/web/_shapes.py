@@ -83,7 +83,7 @@ class CloudEvent(Struct):
 
 
 class AsideRecord(Struct, forbid_unknown_fields=True):
-    """A record that was set aside. Only a whole one can be sent again."""
+    """A record that was set aside; only a whole one can be sent again. Whose it is, is told where the source was theirs alone."""
 
     seq: Seq
     at: Moment
@@ -91,6 +91,8 @@ class AsideRecord(Struct, forbid_unknown_fields=True):
     reason: str
     message: str
     whole: bool
+    app: str | None
+    model: str | None
     record: str
 
 

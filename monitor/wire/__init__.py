@@ -2,6 +2,17 @@
 
 from monitor.wire.bodies import read_body, read_typed
 from monitor.wire.limits import BadBody
-from monitor.wire.records import Batch, Expected, Kind, Only, Subject, decode
+from monitor.wire.records import Batch, Expected, Kind, Only, Subject, decode, decode_each
 
-__all__ = ["BadBody", "Batch", "Expected", "Kind", "Only", "Subject", "decode", "read_body", "read_typed"]
+__all__ = [
+    "BadBody",
+    "Batch",
+    "Expected",
+    "Kind",
+    "Only",
+    "Subject",
+    "decode",
+    "decode_each",
+    "read_body",
+    "read_typed",
+]

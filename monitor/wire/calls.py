@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Connection
 
 from monitor.config import Config, Model
-from monitor.serving_logs import Half, Outcome, Side, Unreadable, cloudevents, decode, encode, join, labels
+from monitor.serving_logs import Half, Outcome, Side, Unreadable, cloudevents, decode, encode, join, labels, shown
 from monitor.store.pending import other_half
 from monitor.wire.records import Batch, Kind, Only, Subject, convert
 
@@ -64,7 +64,7 @@ def _take_half(half: Half, subject: Subject, model: Model, connection: Connectio
     """In the writer: keep a half, or add what it and the other one say to the batch."""
     outcome = cast(Outcome, model.predictions.options.outcome())
     if half.side is Side.FEEDBACK:
-        _add(batch, partial(labels, half, outcome=outcome, model=subject[1]), "labels", subject, now)
+        _add(batch, partial(labels, half, outcome=outcome, model=subject[1]), "labels", subject, now, [encode(half)])
         return
     other = OTHER[half.side]
     found = other_half(connection, half.key, half.side, other, encode(half), now=now)
@@ -76,14 +76,14 @@ def _take_half(half: Half, subject: Subject, model: Model, connection: Connectio
         sides = {half.side: half, other: decode(found)}
         return join(sides[Side.REQUEST], sides[Side.RESPONSE], names, outcome=outcome, model=subject[1])
 
-    _add(batch, joined, "predictions", subject, now)
+    _add(batch, joined, "predictions", subject, now, [encode(half), found])
 
 
-def _add(batch: Batch, made: Any, kind: Kind, subject: Subject, now: float) -> None:
+def _add(batch: Batch, made: Any, kind: Kind, subject: Subject, now: float, halves: list[bytes]) -> None:
     try:
         records: Iterable[dict[str, Any]] = made()
     except Unreadable as error:
-        batch.reject(-1, error.reason, str(error), b"", whole=False)
+        batch.reject(-1, error.reason, str(error), shown(halves), whole=False, of=subject)
         return
     # Where neither event tells a time, that of receipt is the best there is.
     timed = [{"timestamp": now, **record} if kind == "predictions" else record for record in records]

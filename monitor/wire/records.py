@@ -85,12 +85,14 @@ class Batch:
         labels = {subject: list(rows) for subject, rows in self.labels.items()}
         return replace(self, events=events, labels=labels, rejected=[*self.rejected], rejections=[*self.rejections])
 
-    def reject(self, index: int, reason: str, message: str, record: bytes, *, whole: bool = True) -> None:
-        """Set one record aside; `whole` is whether it can be sent again as it is."""
+    def reject(
+        self, index: int, reason: str, message: str, record: bytes, *, whole: bool = True, of: Subject | None = None
+    ) -> None:
+        """Set one record aside; `whole` is whether it can be sent again as it is, `of` whose source it came from."""
         kept = record[: min(RECORD_BYTES, max(0, BYTES_KEPT - self.aside_bytes))]
         self.aside_bytes += len(record)
         self.rejected.append({"index": index, "reason": message})
-        self.rejections.append(Rejection(self.kind, reason, message, kept, whole and len(kept) == len(record)))
+        self.rejections.append(Rejection(self.kind, reason, message, kept, whole and len(kept) == len(record), of))
 
 
 _TYPES: dict[str, Any] = {"predictions": Prediction, "labels": Label}
@@ -99,6 +101,8 @@ _DECODERS = {kind: msgspec.json.Decoder(record) for kind, record in _TYPES.items
 
 class Expected:
     """The models whose predictions or labels may come this way, by name, with the apps they are of."""
+
+    only: Subject | None = None  # whose source it is, where it is one's alone
 
     def __init__(self, config: Config, kind: Kind) -> None:
         self.apps: dict[str, list[str]] = {}
@@ -128,25 +132,28 @@ class Only:
     """The one model that records from a source of its own are of; they need not name it."""
 
     def __init__(self, subject: Subject) -> None:
-        self._subject = subject
+        self.only = subject
 
     def subject(self, name: str, app: str | None) -> Subject:
         """The app and the model that a record is of."""
-        if name not in ("", self._subject[1]) or app not in (None, self._subject[0]):
-            raise _Rejected(
-                "unknown_model", f"model: expected {self._subject[1]}, whose source it is, got {_cut(name)!r}"
-            )
-        return self._subject
+        if name not in ("", self.only[1]) or app not in (None, self.only[0]):
+            raise _Rejected("unknown_model", f"model: expected {self.only[1]}, whose source it is, got {_cut(name)!r}")
+        return self.only
 
 
 def decode(records: Sequence[bytes], kind: Kind, owners: Expected | Only) -> Batch:
     """Every record checked against the configured models; nothing is raised for a bad one."""
+    return decode_each([(raw, owners) for raw in records], kind)
+
+
+def decode_each(records: Sequence[tuple[bytes, Expected | Only]], kind: Kind) -> Batch:
+    """As `decode`, of records each of which has owners of its own."""
     batch = Batch(kind, records=len(records))
-    for index, raw in enumerate(records):
+    for index, (raw, owners) in enumerate(records):
         try:
             add(batch, _decoded(raw, kind), owners, index)
         except _Rejected as rejection:
-            batch.reject(index, rejection.reason, str(rejection), raw)
+            batch.reject(index, rejection.reason, str(rejection), raw, of=owners.only)
     return batch
 
 
@@ -161,7 +168,7 @@ def convert(records: Iterable[Mapping[str, Any]], kind: Kind, owners: Expected |
             # Writing out a few long names again and again would take minutes.
             room = batch.aside_bytes < BYTES_KEPT
             raw = msgspec.json.encode(record, enc_hook=str) if room else b""
-            batch.reject(index, rejection.reason, str(rejection), raw, whole=room)
+            batch.reject(index, rejection.reason, str(rejection), raw, whole=room, of=owners.only)
     return batch
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from pathlib import Path
@@ -29,7 +30,8 @@ from monitor.store.events import NewRows
 from monitor.store.quarantine import read_aside
 from monitor.store.reading import wire_events
 from monitor.web import _server, create_app
-from monitor.wire import Batch
+from monitor.wire import Batch, Only, decode
+from tests.servers import postgresql
 
 AT = 1_795_161_600
 PATIENCE_SECONDS = 30
@@ -42,14 +44,14 @@ def prediction(event_id: str, model: str = "demand", **more: Any) -> dict[str, A
 class Watch:
     """A daemon that takes in, and of whose jobs none runs."""
 
-    def __init__(self, folder: Path, models: tuple[str, ...] = ("demand", "risk")) -> None:
+    def __init__(self, folder: Path, models: tuple[str, ...] = ("demand", "risk"), **more: Any) -> None:
         self.path = folder / "anchorwatch.yml"
-        self.configure(models)
+        self.configure(models, **more)
         self.daemon = Daemon(load(self.path), clock=WallClock())
         self.intake, self.store = self.daemon.intake, self.daemon.store
 
-    def configure(self, models: tuple[str, ...]) -> None:
-        said = {"apps": [{"name": "shop", "models": [{"name": name, "task": "regression"} for name in models]}]}
+    def configure(self, models: tuple[str, ...], **more: Any) -> None:
+        said = {**more, "apps": [{"name": "shop", "models": [{"name": name, "task": "regression"} for name in models]}]}
         self.path.write_text(yaml.safe_dump(said), encoding="utf-8")
 
     def read(self, *records: dict[str, Any], kind: Any = "predictions") -> Batch:
@@ -199,6 +201,7 @@ def test_a_request_of_nothing_but_too_many_names_is_told_422(watch: Watch) -> No
     assert watch.ids("risk") == ["a", "wide-0"]
 
 
+@pytest.mark.slow
 def test_very_many_records_of_too_many_names_hold_nobody_up(watch: Watch) -> None:
     full = prediction("full", "risk", features={f"f{name}": 1 for name in range(990)})
     assert watch.take(full).result(PATIENCE_SECONDS).accepted == 1
@@ -257,6 +260,62 @@ def test_a_batch_of_which_the_database_refuses_all_ends(watch: Watch, monkeypatc
     taken = watch.take(*(prediction(f"e{place}") for place in range(2000))).result(PATIENCE_SECONDS)
     assert (taken.accepted, len(taken.rejected)) == (0, 2000)
     assert len(tries) < 200
+
+
+@pytest.mark.slow
+def test_rows_that_postgresql_has_no_page_for_are_set_aside_and_nobody_waits(tmp_path: Path) -> None:
+    """Were they found by trying, each try would look for the ids of all that there is anew."""
+
+    def some(tag: str, wide: Collection[int], count: int) -> list[dict[str, Any]]:
+        features = {f"t{name}": f"text {name:04}" for name in range(800)}
+        return [prediction(f"{tag}-{at}", **({"features": features} if at in wide else {})) for at in range(count)]
+
+    with postgresql() as server:
+        watch = Watch(tmp_path, store={"url": server.url()})
+        for _ in range(2):  # once a decoder knows the columns, too
+            before = [prediction(f"before-{_}-{at}") for at in range(20_000)]
+            assert watch.take(*before).result(PATIENCE_SECONDS).accepted == 20_000
+        began = time.monotonic()
+        with Held(watch.store):
+            good = [watch.take(*some(f"good-{at}", (), 10)) for at in range(30)]
+            mixed = watch.take(*some("mixed", range(5, 100, 10), 100))
+        assert [each.result(PATIENCE_SECONDS).accepted for each in (*good, mixed)] == [10] * 30 + [90]
+        assert time.monotonic() - began < 3
+        assert watch.counted("ingest_rejected_total", reason="too_wide") == 10
+        assert [told["index"] for told in mixed.result().rejected] == list(range(5, 100, 10))
+        assert mixed.result().rejected[0]["reason"].startswith("features: expected values that PostgreSQL can put into")
+        watch.daemon.stop()
+
+
+def test_what_was_set_aside_from_a_source_of_a_model_is_sent_again_as_that_model_s(watch: Watch) -> None:
+    """Its records need not say whose they are."""
+    bare = {key: value for key, value in prediction("bare").items() if key != "model"}
+    batch = decode(
+        [msgspec.json.encode(each) for each in (bare, {**bare, "timestamp": "soon"})],
+        "predictions",
+        Only(("shop", "risk")),
+    )
+    good = batch.events.pop(("shop", "risk"))
+    batch.reject(0, "not_storable", "the disk was odd that day", msgspec.json.encode(bare), of=("shop", "risk"))
+    watch.intake.take(batch).result(PATIENCE_SECONDS)
+    assert [(row["app"], row["model"], row["reason"]) for row in watch.aside()] == [
+        ("shop", "risk", "bad_time"),
+        ("shop", "risk", "not_storable"),
+    ]
+    answered = watch.ask("POST", "/v1/rejected", {"kind": "predictions"})
+    assert [told["index"] for told in answered.json()["rejected"]] == [0]
+    assert (answered.json()["accepted"], watch.ids("risk")) == (1, ["bare"])
+    assert [row["reason"] for row in watch.aside()] == ["bad_time"]
+    assert len(good) == 1
+
+
+def test_what_two_send_again_at_once_is_set_aside_once(watch: Watch) -> None:
+    watch.take(prediction("a", timestamp="soon")).result(PATIENCE_SECONDS)
+    both = [watch.intake.aside("predictions", None) for _ in range(2)]
+    with Held(watch.store):
+        taken = [watch.intake.take(each) for each in both]
+    assert [each.result(PATIENCE_SECONDS).accepted for each in taken] == [0, 0]
+    assert [row["reason"] for row in watch.aside()] == ["bad_time"]
 
 
 @pytest.mark.parametrize("name", ['of "his"', "a\\b", "a\nb", "\x01", "", "é", "🚲", "x" * 256])
@@ -530,6 +589,11 @@ def test_bodies_that_would_take_too_much_at_once_are_told_to_come_again(
     refused = watch.ask("POST", "/v1/predictions", large)
     assert (refused.status, refused.json()["error"]) == (503, "expected less to come at once; send it again")
     assert watch.counted("ingest_requests_refused_total", reason="too_much_at_once") == 1
+    packed = Asked("POST", "/v1/predictions", gzip.compress(msgspec.json.encode([prediction("long", prediction="x" * 2000)])),
+                   [("Content-Type", "application/json"), ("Content-Encoding", "gzip")])  # fmt: skip
+    (found,) = ask_all(create_app(watch.daemon), [packed])
+    assert len(packed.body) < 200
+    assert (found.status, found.json()["error"]) == (503, "expected less to come at once; send it again")
     # What it had taken is given back.
     for place in range(20):
         assert watch.ask("POST", "/v1/predictions", [prediction(f"small-{place}")]).status == 202

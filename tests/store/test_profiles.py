@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlalchemy import select
+from sqlalchemy import Connection, delete, select, update
 
 from monitor.profile import CategoricalBins, Profile, Reference, build_reference, profile_batch
 from monitor.profile.bins import CATEGORIES
 from monitor.records import Column, ColumnKind, EventBatch, Window
+from monitor.source import _profiled
 from monitor.source._values import column
 from monitor.source.ingest import IngestSource, series_of
-from monitor.store import Store, events, profiles, schema
-from monitor.store.encoding import decode_profile, encode_profile
-from monitor.store.profiles import CursorMoved, load_reference, save_reference
+from monitor.store import Store, events, expiry, ids, profiles, reading, schema
+from monitor.store.encoding import Layout, Sum, decode_profile, encode_profile
+from monitor.store.profiles import CursorMoved, load_reference, rolled_up, save_reference
+from monitor.store.versions import newest_versions
 from tests.store.rows import NOW, event, opened, reference
 
 HOUR, DAY = 3600.0, 86400.0
@@ -102,12 +105,13 @@ STEPS = some.lists(
 
 
 @LIMITED
-@given(STEPS, some.sampled_from([60, 3600]))
+@given(STEPS, some.sampled_from([60, 3600]), some.sampled_from([1, 3, 250]))
 def test_a_window_equals_a_recount_of_its_rows_however_inserts_feeds_and_reads_are_interleaved(
-    steps: list[Any], bucket_seconds: int
+    steps: list[Any], bucket_seconds: int, buckets: int
 ) -> None:
     """Late, out of order, twice, of two versions, in between two references that take turns; out of days, hours and buckets."""
-    with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as store:
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as store, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_profiled, "PART_BUCKETS", buckets)
         watched, known, sent = source(store, bucket_seconds), REFERENCES["a"], {}
         for what, detail in [*steps, ("read", (-2, 7)), ("read", (-61, 122))]:
             if what == "insert":
@@ -145,9 +149,143 @@ def test_a_changed_reference_begins_a_new_series_rebuilt_from_the_rows(store: St
         assert_same(watched.profiles(window, lambda _, known=known: known)["1"], recount(rows, "1", known, window))
         watched.catch_up(store, lambda _, known=known: known, now=NOW)
         assert_same(watched.profiles(window, lambda _, known=known: known)["1"], recount(rows, "1", known, window))
+    add(store, event("late", START))
+    watched.catch_up(store, lambda _: REFERENCES["a"], now=NOW)
     with store.read() as connection:
-        (cursor,) = connection.execute(select(schema.cursors)).all()
+        (cursor,) = connection.execute(select(schema.cursors).where(schema.cursors.c.fed)).all()
     assert cursor.series == series_of(REFERENCES["a"], 3600)
+
+
+def rows_on(store: Store, name: str, window: Window) -> int:
+    """The rows in a window's profile on one of the references, brought up to all there are."""
+    known = REFERENCES[name]
+    source(store).catch_up(store, lambda _: known, now=NOW)
+    found = source(store).profiles(window, lambda _: known)
+    return found["1"].rows if found else 0
+
+
+def test_a_reference_that_comes_back_finds_all_that_was_counted_on_it_also_where_only_a_sample_of_the_rows_is_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake in a configuration, and its correction, cost no history."""
+    monkeypatch.setattr(ids, "FULL", 50)
+    window = Window(START - DAY, START + DAY)
+    for at in range(0, 400, 50):
+        add(store, *(event(str(place), START + place, temp=0.5) for place in range(at, at + 50)))
+    assert rows_on(store, "a", window) == 400
+
+    def thin() -> int:
+        return store.write(lambda c: expiry.thin(c, number=1, share=0.1, received_before=NOW + 1e6, limit=5000))[1]
+
+    left = 400 - thin()
+    assert left < 100
+    assert rows_on(store, "b", window) == left
+    add(store, *(event(f"late {place}", START + place, temp=0.5) for place in range(50)))
+    assert rows_on(store, "b", window) == left + 50
+    assert rows_on(store, "a", window) == 450
+    # Left where it is, it keeps no row from going, and counts of those that go meanwhile are lower.
+    assert rows_on(store, "b", window) == left + 50
+    add(store, *(event(f"later {place}", START + place, temp=0.5) for place in range(50)))
+    assert rows_on(store, "b", window) == left + 100
+    gone = thin()
+    assert gone > 60
+    assert rows_on(store, "b", window) == left + 100
+    with store.read() as connection:
+        there = reading.rows_after(connection, 1, 450, keys=(), versions=["1"], limit=100).rows
+    assert there < 50
+    assert rows_on(store, "a", window) == 450 + there
+
+
+def test_a_reference_that_comes_back_finds_all_that_was_counted_on_it_also_past_the_rows_retention(
+    store: Store,
+) -> None:
+    window = Window(START - DAY, START + DAY)
+    add(store, *(event(str(place), START + place, temp=0.5) for place in range(40)))
+    assert rows_on(store, "a", window) == 40
+    assert store.write(lambda c: expiry.expire_events(c, number=1, now=NOW + 11, keep=10, limit=100)) == 40
+    add(store, event("late", START, temp=0.5))
+    assert [rows_on(store, name, window) for name in ("a", "b", "a", "b", "a")] == [41, 1, 41, 1, 41]
+
+
+@pytest.mark.parametrize("dropped", [0, 10, 20])
+def test_a_series_of_an_older_program_that_has_no_cursor_is_rebuilt_only_where_its_rows_are_there(
+    store: Store, dropped: int
+) -> None:
+    """What it holds is all there is of rows that have gone."""
+    window = Window(START - DAY, START + DAY)
+    add(store, *(event(str(place), START + place, temp=0.5) for place in range(20)))
+    assert rows_on(store, "a", window) == 20
+    assert rows_on(store, "b", window) == 20
+    here = schema.cursors.c.series == series_of(REFERENCES["a"], 3600)
+    store.write(lambda c: c.execute(delete(schema.cursors).where(here)))
+    if dropped:
+        store.write(lambda c: expiry.drop_oldest(c, number=1, limit=dropped))
+    late = [event(f"late {place}", START, temp=0.5) for place in range(5)]
+    store.write(lambda c: events.add_events(c, "shop", "demand", late, received=NOW + 100))
+    assert rows_on(store, "a", window) == 25
+    assert rows_on(store, "a", window) == 25
+
+
+def test_a_store_from_before_series_could_be_left_goes_on_where_it_was(tmp_path: Path) -> None:
+    window = Window(START - DAY, START + DAY)
+    with opened(tmp_path) as store:
+        add(store, event("a", START, temp=0.5))
+        assert rows_on(store, "a", window) == 1
+
+        def as_it_was(connection: Connection) -> None:
+            connection.exec_driver_sql("ALTER TABLE profile_cursors DROP COLUMN fed")
+            connection.exec_driver_sql("ALTER TABLE versions DROP COLUMN last_received")
+            connection.execute(update(schema.meta).where(schema.meta.c.key == "schema").values(value="3"))
+
+        store.write(as_it_was)
+    with opened(tmp_path) as store:
+        add(store, event("b", START, temp=0.5))
+        assert [rows_on(store, name, window) for name in ("a", "b", "a")] == [2, 2, 2]
+        with store.read() as connection:
+            assert newest_versions(connection, 1, limit=5) == ["1"]
+
+
+@pytest.mark.parametrize("bound", ["PART_BUCKETS", "PART_NUMBERS"])
+def test_rows_that_lie_far_apart_are_fed_a_few_buckets_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """Each bucket takes as much memory, and time of the writer, as thousands of rows of one would."""
+    known = REFERENCES["a"]
+    monkeypatch.setattr(_profiled, bound, 7 if bound == "PART_BUCKETS" else 7 * Layout(known.bins).length)
+    rows = [event(str(place), START + 60 * (place * 37 % 300), str(place % 3), temp=0.5) for place in range(300)]
+    rows += [event(f"dense {place}", START, "1", temp=0.5) for place in range(200)]
+    add(store, *rows)
+    steps = list(source(store, 60).steps(store, lambda _: known, now=NOW))
+    assert sum(steps) == 500
+    assert max(steps[:40]) <= 7
+    assert len(steps) < 50
+    window = Window(START - DAY, START + DAY)
+    found = source(store, 60).profiles(window, lambda _: known)
+    for version in ("0", "1", "2"):
+        assert_same(found[version], recount(rows, version, known, window))
+
+
+@pytest.mark.parametrize("numbers", [1, 60])
+def test_a_bucket_that_is_larger_than_a_step_may_be_is_one_step(
+    store: Store, monkeypatch: pytest.MonkeyPatch, numbers: int
+) -> None:
+    """Of a model of very many columns, or it would be fed row by row."""
+    known = REFERENCES["a"]
+    monkeypatch.setattr(_profiled, "PART_NUMBERS", numbers)
+    add(store, *(event(str(place), START + place // 50 * HOUR, temp=0.5) for place in range(100)))
+    assert list(source(store).steps(store, lambda _: known, now=NOW)) == [50, 50]
+
+
+def test_the_writer_is_handed_profiles_as_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes long is done before: all who send wait for the writer."""
+    built: list[str] = []
+    add_profile = Sum.add
+    monkeypatch.setattr(
+        Sum, "add", lambda whole, found: (built.append(threading.current_thread().name), add_profile(whole, found))
+    )
+    add(store, *(event(str(place), START + place * HOUR, temp=0.5) for place in range(30)))
+    assert source(store).catch_up(store, lambda _: REFERENCES["a"], now=NOW) == 30
+    assert set(built) == {threading.current_thread().name}
 
 
 def test_other_buckets_begin_a_new_series(store: Store) -> None:
@@ -165,7 +303,7 @@ def test_profiles_outlive_their_rows(store: Store) -> None:
     rows = [event(str(place), START + place, temp=place / 10) for place in range(10)]
     add(store, *rows)
     source(store).catch_up(store, lambda _: known, now=NOW)
-    assert store.write(lambda c: events.expire_events(c, number=1, now=NOW + 11, keep=10, limit=100)) == 10
+    assert store.write(lambda c: expiry.expire_events(c, number=1, now=NOW + 11, keep=10, limit=100)) == 10
     assert_same(source(store).profiles(window, lambda _: known)["1"], recount(rows, "1", known, window))
 
 
@@ -173,12 +311,12 @@ def test_two_that_feed_at_once_count_nothing_twice(store: Store) -> None:
     """The second finds the cursor moved, and adds nothing."""
     known = REFERENCES["a"]
     add(store, event("a", START))
-    fresh = {int(START): Profile(1, START, START, dict(known.profiles))}
+    layout = Layout(known.bins)
+    fresh = rolled_up([(int(START), Profile(1, START, START, dict(known.profiles)))], layout, 3600)
+    move = profiles.Move("1", "series", 0, 1, layout, fresh)
 
     def feed() -> None:
-        store.write(
-            lambda c: profiles.advance(c, 1, [profiles.Move("1", "series", known.bins, 3600, 0, 1, fresh)], now=NOW)
-        )
+        store.write(lambda c: profiles.advance(c, 1, [move], now=NOW))
 
     feed()
     with pytest.raises(CursorMoved):

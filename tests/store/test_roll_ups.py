@@ -18,8 +18,8 @@ from sqlalchemy import select
 from monitor.profile import Profile, Reference, build_reference, draw_bins, merge, profile_batch
 from monitor.records import Column, ColumnKind, EventBatch, Role, Window
 from monitor.source.ingest import IngestSource
-from monitor.store import Store, events, schema
-from monitor.store.encoding import decode_profile, encode_profile
+from monitor.store import Store, events, expiry, schema
+from monitor.store.encoding import Layout, decode_profile, encode_profile
 from monitor.store.packing import pack, unpack
 from monitor.store.profiles import (
     Move,
@@ -29,6 +29,7 @@ from monitor.store.profiles import (
     load_reference,
     read_buckets,
     read_parts,
+    rolled_up,
     save_reference,
 )
 from tests.profile.columns import objects
@@ -71,7 +72,8 @@ def feed(
     series: str = "s",
 ) -> None:
     """Add profiles to the series, which is at `after - 1`."""
-    move = Move("1", series, BINS, seconds, after - 1, after, fresh)
+    layout = Layout(BINS)
+    move = Move("1", series, after - 1, after, layout, rolled_up(fresh.items(), layout, seconds))
     store.write(lambda c: advance(c, 1, [move], now=now))
 
 
@@ -153,14 +155,27 @@ def test_parts_are_as_long_as_is_allowed_and_no_longer(store: Store, longest: in
         assert len(parts) < len(kept) / 3
 
 
-def test_a_series_that_begins_anew_has_nothing_of_what_it_was(store: Store) -> None:
-    filled(store, [0, 1, 70, 2000])
+def test_a_series_that_was_left_goes_on_from_where_it_was(store: Store) -> None:
+    kept = filled(store, [0, 1, 70, 2000])
     feed(store, {START: profile([START])}, series="another")  # takes its place
-    feed(store, {START: profile([START])})  # and it is back, from the first row on
-    assert read(store, START, START + 3 * DAY).rows == 1  # type: ignore[union-attr]
+    feed(store, {START: profile([START])}, after=3)  # and it is back
+    expected = merge([*kept.values(), profile([START])])
+    assert_same(read(store, START, START + 3 * DAY), expected)
+
+
+def test_what_is_left_of_a_series_that_was_left_goes_with_its_profiles(store: Store) -> None:
+    """Or the names of references would grow without end; the series that is fed stays."""
+    filled(store, [0, 1440])
+    feed(store, {START: profile([START])}, series="another", now=START + 100)
+    assert store.write(lambda c: expire_profiles(c, updated_before=START + 1, limit=1)) == 3
+    assert cursors(store) == {"s": 2, "another": 1}
+    assert store.write(lambda c: expire_profiles(c, updated_before=START + 1, limit=500)) == 3
+    assert cursors(store) == {"another": 1}
+
+
+def cursors(store: Store) -> dict[str, int]:
     with store.read() as connection:
-        kept = connection.execute(select(schema.profiles.c.seconds).where(schema.profiles.c.series == "s")).scalars()
-        assert sorted(kept) == [60, HOUR, DAY]
+        return {row.series: row.seq for row in connection.execute(select(schema.cursors))}
 
 
 def test_a_day_goes_with_its_hours_and_buckets(store: Store) -> None:
@@ -200,7 +215,7 @@ def test_pushed_rows_are_rolled_up_as_they_come(store: Store) -> None:
         watched.catch_up(store, lambda _: reference, now=START)
     window = Window(START + 2 * DAY + 3 * HOUR + 60, START + 14 * DAY + 5 * HOUR + 120)
     before = watched.profiles(window, lambda _: reference)["1"]
-    while store.write(lambda c: events.expire_events(c, number=1, now=START + 10, keep=1, limit=500)):
+    while store.write(lambda c: expiry.expire_events(c, number=1, now=START + 10, keep=1, limit=500)):
         pass
     after = watched.profiles(window, lambda _: reference)["1"]
     assert_same(after, before)

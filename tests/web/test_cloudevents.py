@@ -255,6 +255,12 @@ def test_a_call_that_cannot_be_joined_is_set_aside_once_both_halves_are_there(wa
     assert [each.status for each in answers] == [202, 202]
     assert (kept(watch), halves(watch)) == ([], 0)
     assert aside(watch) == [("predictions", "row_counts", False)]
+    with watch.store.read() as connection:
+        (row,) = read_aside(connection)
+    response, request = json.loads(row["record"])
+    assert (request["side"], response["side"]) == ("request", "response")
+    assert response["payload"]["columns"][0]["values"] == [1, 2, 3]
+    assert (row["app"], row["model"]) == ("shop", "demand")
 
 
 def test_a_kept_half_that_was_damaged_costs_nobody_an_answer(watch: Daemon) -> None:
