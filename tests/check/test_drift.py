@@ -82,6 +82,7 @@ def test_unchanged_data_are_quiet_and_every_finding_says_how_that_is_known(tmp_p
         assert (found.reference_version, found.reference_rows, found.rows) == ("0", 10_000, 700)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [500, 5000, 50_000])
 def test_a_breach_is_where_the_test_and_the_floor_both_say_so(tmp_path: Path, known: Reference, number: int) -> None:
     """`value > threshold` and the two keys are the same thing, at every size of the effect and of the window."""

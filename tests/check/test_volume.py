@@ -280,6 +280,7 @@ def test_student_s_quantiles_are_scipy_s(freedom: int, tail: float) -> None:
     assert t_quantile(tail, freedom) == pytest.approx(scipy.stats.t.isf(tail, freedom), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [3, 5, 6, 8, 10, 16, 52])
 def test_the_band_holds_as_many_new_counts_as_it_says(number: int) -> None:
     """Of counts of large numbers, whose logarithms are normal, with one in five left out: at most 10 % more fall out of it."""

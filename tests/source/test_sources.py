@@ -15,7 +15,7 @@ from monitor.profile import Cutter, Profile, Reference, build_reference, profile
 from monitor.records import Column, ColumnKind, EventBatch, Role, Window
 from monitor.source.files import open_source
 from monitor.source.ingest import IngestSource
-from monitor.store import Store, events
+from monitor.store import Store, events, expiry
 from monitor.store.events import NewEvent
 from tests.profile.columns import objects
 from tests.source.worlds import (
@@ -315,6 +315,7 @@ def by_hand(made: pd.DataFrame, span: Window, known: Reference, **about: Any) ->
     return cutter
 
 
+@pytest.mark.slow
 @kinds
 @pytest.mark.parametrize("match", [(), ("hour_of_day",), ("day_of_week",)], ids=" ".join)
 @pytest.mark.parametrize("stretch", [DAY, 2 * HOUR, 600.0])
@@ -389,5 +390,5 @@ def test_buckets_are_of_one_hour_at_most_where_the_hour_counts(tmp_path: Path) -
 
 
 def _forget_rows(store: Store) -> None:
-    while store.write(lambda c: events.expire_events(c, number=1, now=START + 10, keep=1, limit=500)):
+    while store.write(lambda c: expiry.expire_events(c, number=1, now=START + 10, keep=1, limit=500)):
         pass

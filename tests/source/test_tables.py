@@ -64,6 +64,7 @@ def times(table: Table) -> list[float]:
     return [float(time) for piece in table.read([], time="t") for time in piece.times]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
 @pytest.mark.parametrize("where", [None, "n > 0 AND c IS NOT NULL", "x < 0"])
 def test_every_kind_of_file_holds_the_same_columns_in_the_same_order(

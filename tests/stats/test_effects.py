@@ -39,6 +39,7 @@ def unchanged(rng: np.random.Generator, rows: int, needs: str, *, times: int = 2
     return Histogram(counts, np.where(counts > 0, sums / np.maximum(counts, 1), middles), np.ones(bins), 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRIFT)
 @pytest.mark.parametrize("sizes", [((400, 1600), (6400, 6400)), ((400, 6400), (3200, 6400)), ((800, 400), (800, 6400))])
 def test_unchanged_data_score_at_the_declared_rate(name: str, sizes: tuple[tuple[int, int], ...]) -> None:

@@ -17,7 +17,7 @@ def database() -> Iterator[PostgreSQL]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql"], autouse=True)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], autouse=True)
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """Where `rows.opened` puts its stores: files, or schemas of a PostgreSQL."""
     if request.param == "postgresql":
