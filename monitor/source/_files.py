@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from tempfile import SpooledTemporaryFile, gettempdir
+from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.config import Model
@@ -251,16 +251,24 @@ class _Held(Generic[T]):
     """
 
     def __init__(self, batches: Iterable[T] = ()) -> None:
-        self._file = SpooledTemporaryFile[bytes](max_size=HELD_BYTES, prefix="anchorwatch-")
+        from monitor.source._index import folder
+
+        self._folder = folder(
+            "held"
+        )  # the daemon's own, where it has one: a container may have no other that it can write to
+        self._file = SpooledTemporaryFile[bytes](max_size=HELD_BYTES, prefix="anchorwatch-", dir=self._folder)
         self._batches = 0
         for batch in batches:
             self.add(batch)
 
     def add(self, batch: T) -> None:
         try:
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
             pickle.dump(batch, self._file, protocol=pickle.HIGHEST_PROTOCOL)
         except OSError as error:
-            raise SourceError(f"rows cannot be held in {gettempdir()}: {error.strerror}") from error
+            place = self._folder or "the folder for temporary files"
+            raise SourceError(f"rows cannot be held in {place}: {error.strerror}") from error
         self._batches += 1
 
     def __iter__(self) -> Iterator[T]:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -496,8 +497,14 @@ def test_labels_are_joined_anew_where_a_file_vanishes_meanwhile(tmp_path: Path, 
 def test_what_waits_on_the_disk_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     days_and_labels(tmp_path)
     monkeypatch.setattr(files, "HELD_BYTES", 100)
+    # As in a container that can write to nothing but its data.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     looked = source(tmp_path, labels=LABELS)
     assert labelled_rows(looked) == cut_rows(looked) == 120
+    assert [*(tmp_path / "data/files/held").iterdir()] == []
+    index._FOLDER.clear()
+    with pytest.raises(SourceError, match="rows cannot be held in the folder for temporary files: No such file"):
+        labelled_rows(looked)
 
 
 # --- types and columns ----------------------------------------------------------------------------------------------
