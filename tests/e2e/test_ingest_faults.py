@@ -73,7 +73,7 @@ def loaded(folder: Path, fault: Fault, data: Path | None = None) -> None:
     write_reference(folder / "reference.parquet")
     model = demand(windows={"size": "1h", "lateness": "0s"}, checks={"drift": {}})
     config = write_config(
-        folder, apps=[{"name": "bikes", "models": [model]}], data_dir=str(data or folder / "data"), store={"retention": "40000d"}
+        folder, apps=[{"name": "bikes", "models": [model]}], data_dir=str(data or folder / "data"), store={"retention": "40000d", "profiles": "40000d"}
     )  # fmt: skip
     with daemon(config) as watch:
         clients = [Client(watch.url, seed) for seed in range(CLIENTS)]
