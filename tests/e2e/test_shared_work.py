@@ -16,7 +16,8 @@ from tests.servers import Server, answer, postgresql, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-APPS = [f"app-{place}" for place in range(8)]
+# So many that it is next to impossible that by chance all are one daemon's.
+APPS = [f"app-{place}" for place in range(16)]
 TAKEN_OVER_SECONDS = 40.0  # a lease lasts 15 s, and is asked for every 3 s
 
 
