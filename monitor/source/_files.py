@@ -256,7 +256,8 @@ class _Held(Generic[T]):
         self._folder = folder(
             "held"
         )  # the daemon's own, where it has one: a container may have no other that it can write to
-        self._file = SpooledTemporaryFile[bytes](max_size=HELD_BYTES, prefix="anchorwatch-", dir=self._folder)
+        place = None if self._folder is None else str(self._folder)
+        self._file = SpooledTemporaryFile[bytes](max_size=HELD_BYTES, prefix="anchorwatch-", dir=place)
         self._batches = 0
         for batch in batches:
             self.add(batch)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
@@ -201,8 +201,18 @@ def layout_of(connection: Connection, number: int) -> Layout:
     if found is None or len(found.fields) != known:
         rows = connection.execute(select(fields).where(mine).order_by(fields.c.place)).all()
         listed = (Field(row.place, row.slot, (Of(row.role), row.name), Kind(row.kind)) for row in rows)
-        found = layouts[number] = Layout(number, listed)
+        found = layouts[number] = _known(number, tuple(listed))
     return found
+
+
+@lru_cache(maxsize=64)
+def _known(number: int, found: tuple[Field, ...]) -> Layout:
+    """A layout as it was made before, if it was.
+
+    After each rollback all are asked for anew, and every statement is kept with its tables: of wide models, made anew each
+    time, these would be many megabytes.
+    """
+    return Layout(number, found)
 
 
 def create_tables(connection: Connection, number: int) -> None:
@@ -243,6 +253,6 @@ def grow(connection: Connection, layout: Layout, wanted: Mapping[tuple[Key, Kind
     for each in added:
         kind = TYPES[each.kind].compile(dialect=connection.dialect)
         connection.exec_driver_sql(f"ALTER TABLE events_{layout.number} ADD COLUMN {each.column} {kind}")
-    grown = Layout(layout.number, (*layout.fields, *added))
+    grown = _known(layout.number, (*layout.fields, *added))
     kept(connection, "layouts")[layout.number] = grown
     return grown

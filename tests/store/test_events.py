@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy import event as sql_event
 
 from monitor.records import Window
 from monitor.source.ingest import VERSIONS, IngestSource
-from monitor.store import Store, events, expiry, ids, quarantine, reading, schema
-from monitor.store.layout import Layout
+from monitor.store import Store, StoreError, events, expiry, ids, quarantine, reading, schema
+from monitor.store.layout import Layout, layout_of
 from monitor.store.quarantine import Rejection
 from monitor.store.versions import count_versions, newest_versions
 from tests.store.rows import NOW, event, label, opened, reference
@@ -460,3 +460,16 @@ def test_versions_of_a_store_from_before_their_last_rows_were_noted_are_in_their
 
 def test_a_model_nobody_has_heard_of_omits_no_versions(store: Store) -> None:
     assert source(store).omitted_versions() == 0
+
+
+def test_tables_are_the_same_after_a_rollback(store: Store) -> None:
+    """Every statement is kept with its tables: made anew each time, those of wide models would be many megabytes."""
+    add(store, event("a", x=1.0))
+
+    def table(connection: Connection) -> Any:
+        return layout_of(connection, number(store)).events
+
+    before = store.write(table)
+    with pytest.raises(StoreError):
+        store.write(lambda c: c.exec_driver_sql("no statement"))
+    assert store.write(table) is before
