@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -205,14 +205,19 @@ def layout_of(connection: Connection, number: int) -> Layout:
     return found
 
 
-@lru_cache(maxsize=64)
+_NEWEST: dict[int, Layout] = {}  # by model
+
+
 def _known(number: int, found: tuple[Field, ...]) -> Layout:
-    """A layout as it was made before, if it was.
+    """A layout as it was made last, if it still is that.
 
     After each rollback all are asked for anew, and every statement is kept with its tables: of wide models, made anew each
     time, these would be many megabytes.
     """
-    return Layout(number, found)
+    known = _NEWEST.get(number)
+    if known is None or known.fields != found:
+        known = _NEWEST[number] = Layout(number, found)
+    return known
 
 
 def create_tables(connection: Connection, number: int) -> None:
