@@ -77,7 +77,7 @@ Any of them may be packed: `Content-Encoding: gzip` or `zstd`. A request holds a
 {ROW_BYTES // POINTER_BYTES} texts or {ROW_BYTES // 8} numbers. What is beyond is 413, or told of its record.
 
 All requests together hold at most {BODIES_BYTES // MEBIBYTE} MiB, counted unpacked and with {VALUE_BYTES} bytes for
-each value: one that finds no room is 503 with `Retry-After`. A body has {BODY_SECONDS:g} s to come. There may be
+each value: one that finds no room is 503 with `Retry-After`. A body that has begun has {BODY_SECONDS:g} s to come. There may be
 {MOST} connections: for one more, the one that has been quiet longest is closed, so that probes and scrapes come through
 however many clients hang.
 

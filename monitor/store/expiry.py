@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, false, func, or_, select, true, update
 
 from monitor.store import ids
+from monitor.store.filters import hashes_of, in_sample
 from monitor.store.layout import Layout, layout_of
 from monitor.store.schema import cursors, models
 from monitor.store.versions import FED, newest_versions
@@ -74,7 +75,7 @@ def thin(connection: Connection, *, number: int, share: float, received_before: 
     )
     if not ready:
         return 0, 0
-    sampled = ids.in_sample(ids.hashes_of([row.event_id for row in ready]), share).tolist()
+    sampled = in_sample(hashes_of([row.event_id for row in ready]), share).tolist()
     # One that nobody has fed, or that says it is of another day, stays for its retention: nothing waits for it.
     gone = [
         row.seq

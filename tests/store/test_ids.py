@@ -18,6 +18,7 @@ from hypothesis import strategies as some
 from sqlalchemy import Connection, delete, func, insert, select
 
 from monitor.store import Store, checking, events, expiry, ids, reading, schema
+from monitor.store.filters import Filters, hashes_of, in_sample, packed_filter
 from monitor.store.layout import layout_of
 from monitor.store.versions import VERSIONS_KEPT, count_versions
 from tests.store.rows import NOW, event, label, opened
@@ -64,13 +65,13 @@ def segments(store: Store) -> int:
 @settings(deadline=None)
 @given(IDS)
 def test_an_id_has_the_same_hash_alone_and_among_others(names: list[str]) -> None:
-    together = ids.hashes_of(names).tolist()
-    assert together == [int(ids.hashes_of([name])[0]) for name in names]
+    together = hashes_of(names).tolist()
+    assert together == [int(hashes_of([name])[0]) for name in names]
 
 
 def test_hashes_are_the_same_everywhere() -> None:
     """They are on disks: another hash would make every id a stranger."""
-    assert ids.hashes_of(["a", "0b0e9d6c-5a51-4f7b-8b52-0d5b3a0e0c11", "é"]).tolist() == [
+    assert hashes_of(["a", "0b0e9d6c-5a51-4f7b-8b52-0d5b3a0e0c11", "é"]).tolist() == [
         -327054986932344948,
         -4298995194246021746,
         -2510013095160115321,
@@ -79,28 +80,28 @@ def test_hashes_are_the_same_everywhere() -> None:
 
 def test_hashes_of_many_ids_differ() -> None:
     names = [f"{kind}{place}" for kind in ("", "event-", "ÿ") for place in range(30_000)]
-    assert len(set(ids.hashes_of(names).tolist())) == len(names)
+    assert len(set(hashes_of(names).tolist())) == len(names)
 
 
 def test_a_filter_holds_what_was_put_in_and_few_others() -> None:
     held = [str(uuid.UUID(int=random.Random(place).getrandbits(128))) for place in range(20_000)]
     strangers = [f"stranger {place}" for place in range(20_000)]
-    filters = ids.Filters()
-    filters.add(7, 10_000, ids.packed_filter(ids.hashes_of(held[:10_000])))
-    filters.add(8, 20_000, ids.packed_filter(ids.hashes_of(held[10_000:])))
-    found = filters.candidates(held, ids.hashes_of(held))
+    filters = Filters()
+    filters.add(7, 10_000, packed_filter(hashes_of(held[:10_000])))
+    filters.add(8, 20_000, packed_filter(hashes_of(held[10_000:])))
+    found = filters.candidates(held, hashes_of(held))
     assert set(found[7]) >= set(held[:10_000])
     assert set(found[8]) >= set(held[10_000:])
-    passed = filters.candidates(strangers, ids.hashes_of(strangers))
+    passed = filters.candidates(strangers, hashes_of(strangers))
     assert sum(map(len, passed.values())) < 10
 
 
 def test_any_number_of_filters_stand_beside_each_other() -> None:
-    filters = ids.Filters()
+    filters = Filters()
     for number in range(1, 131):
-        filters.add(number, number, ids.packed_filter(ids.hashes_of([f"of {number}"])))
+        filters.add(number, number, packed_filter(hashes_of([f"of {number}"])))
     names = [f"of {number}" for number in range(1, 131)]
-    assert filters.candidates(names, ids.hashes_of(names)) == {number: [f"of {number}"] for number in range(1, 131)}
+    assert filters.candidates(names, hashes_of(names)) == {number: [f"of {number}"] for number in range(1, 131)}
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -201,7 +202,7 @@ def test_of_old_events_a_sample_stays_and_all_of_them_stay_known(store: Store) -
     # What is in no profile yet stays whole, and nothing is looked at twice.
     assert looked == [150, 150, 100, 0, 0, 0, 0, 0, 0, 0]
     left = kept(store)
-    expected = ids.in_sample(ids.hashes_of(names), 0.3).tolist()
+    expected = in_sample(hashes_of(names), 0.3).tolist()
     assert left == [name for place, name in enumerate(names) if place >= 400 or expected[place]]
     assert 80 < len(left) - 100 < 160
     assert gone == 500 - len(left)
@@ -411,10 +412,10 @@ def test_whatever_daemons_do_no_id_that_is_kept_is_taken_twice(
 
 @given(some.floats(0.01, 1.0))
 def test_a_sample_is_as_large_as_was_asked_for(share: float) -> None:
-    names = ids.hashes_of([f"event {place}" for place in range(5000)])
-    taken = ids.in_sample(names, share)
+    names = hashes_of([f"event {place}" for place in range(5000)])
+    taken = in_sample(names, share)
     assert abs(taken.mean() - share) < 0.04
-    assert (ids.in_sample(names, min(1.0, share * 1.5)) >= taken).all()  # a larger one holds it
+    assert (in_sample(names, min(1.0, share * 1.5)) >= taken).all()  # a larger one holds it
 
 
 @pytest.mark.parametrize("mask", [1, -1])
@@ -422,7 +423,7 @@ def test_ids_of_many_models_are_together_in_few_segments(
     store: Store, monkeypatch: pytest.MonkeyPatch, mask: int
 ) -> None:
     """Where memory is short before any model fills a segment; also where ids have one hash."""
-    whole = ids.hashes_of
+    whole = hashes_of
     monkeypatch.setattr(ids, "HELD", 60)
     monkeypatch.setattr(ids, "FULL", 200)
     monkeypatch.setattr(ids, "hashes_of", lambda names: whole(names) & mask)
@@ -451,7 +452,7 @@ def test_many_versions_in_one_batch_take_no_longer_than_one(store: Store) -> Non
 def test_ids_stay_known_for_their_retention_however_few_rows_the_sample_leaves(store: Store) -> None:
     """Whole segments lie between two rows that stay: they do not go with the first of them."""
     names = [f"event {place}" for place in range(500)]
-    stays = np.flatnonzero(ids.in_sample(ids.hashes_of(names), 0.006)).tolist()
+    stays = np.flatnonzero(in_sample(hashes_of(names), 0.006)).tolist()
     assert stays[1] - stays[0] > 50
     for at in range(0, 500, 10):
         add(store, names[at : at + 10], NOW + at)

@@ -16,6 +16,7 @@ from monitor.options import Secret
 from monitor.records import Window
 from monitor.source.ingest import IngestSource
 from monitor.store import Store, StoreError, events, ids, layout, open_for_reading, reaching, reading
+from monitor.store.filters import hashes_of
 from tests.servers import PostgreSQL, closed_port, eventually, postgresql
 from tests.store.rows import NOW, event, reference
 
@@ -224,7 +225,7 @@ def test_a_daemon_that_was_idle_does_not_read_what_others_have_put_into_segments
     for at in range(0, 1000, 50):
         push(busy, *(f"event {place}" for place in range(at, at + 50)))
     asked: list[int] = []
-    whole = ids.hashes_of
+    whole = hashes_of
     monkeypatch.setattr(ids, "hashes_of", lambda names: (asked.append(len(names)), whole(names))[1])
     again = push(idle, "event 7", "first", "event 999", "last")
     assert (again.new, again.duplicates) == (1, 3)

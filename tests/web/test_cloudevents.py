@@ -189,6 +189,18 @@ def test_a_half_whose_other_one_never_comes_is_let_go(watch: Daemon) -> None:
     assert [event["event_id"] for event, _ in kept(watch)] == ["lucky-0", "lucky-1"]
 
 
+def test_of_a_call_whose_id_came_again_only_the_old_half_is_let_go(watch: Daemon) -> None:
+    """Its other side is kept under the same key, and is young."""
+    sent(watch, binary(KSERVE, "request", V1[0], "again"))
+    watch.store.write(
+        lambda c: c.exec_driver_sql("INSERT INTO halves SELECT key, 'response', received + 100, body FROM halves")
+    )
+    with watch.store.read() as connection:
+        middle = connection.exec_driver_sql("SELECT avg(received) FROM halves").scalar_one()
+    assert watch.store.write(lambda connection: expire_halves(connection, received_before=middle, limit=10)) == 1
+    assert halves(watch) == 1
+
+
 def test_feedback_becomes_the_labels_of_its_call(watch: Daemon) -> None:
     one = ({"data": {"ndarray": [[0.3, 0.5]]}}, {"data": {"ndarray": [212.5]}, "meta": {"puid": "a-1"}})
     feedback = {"response": {"meta": {"puid": "a-1"}}, "truth": {"data": {"ndarray": [200.0]}}}
