@@ -33,7 +33,7 @@ def read_reference(folder: Path, _rows: int, _hours: int) -> Callable[[], Any]:
     """The reference read, and kept in a store as the daemon keeps it."""
     from monitor.config import load
     from monitor.store import Store, events
-    from monitor.store.profiles import save_reference
+    from monitor.store.references import save_reference
 
     model = load(folder / "anchorwatch.yml").config.models()[0][1]
 
@@ -71,7 +71,7 @@ def first_check(folder: Path, rows: int, hours: int, *, kept: bool = True) -> Ca
     from monitor.source._open import open_events
     from monitor.source._reference import reference_key
     from monitor.store import open_for_reading
-    from monitor.store.profiles import load_reference
+    from monitor.store.references import load_reference
 
     model = load(folder / "anchorwatch.yml").config.models()[0][1]
 

@@ -18,7 +18,8 @@ from monitor.source import SourceError
 from monitor.source._reference import reference_key
 from monitor.source.ingest import IngestSource
 from monitor.store import StoreError, events
-from monitor.store.profiles import end_counting, last_given, load_reference
+from monitor.store.cursors import end_counting, last_given
+from monitor.store.references import load_reference
 from monitor.windows import bucket_seconds
 
 log = logging.getLogger(__name__)

@@ -39,8 +39,8 @@ from monitor.source._open import open_events
 from monitor.source._reference import read_reference, reference_key, span_of
 from monitor.source.ingest import IngestSource
 from monitor.store import StoreError, events, history, open_for_reading
-from monitor.store.profiles import load_reference, save_reference
 from monitor.store.reading import count_labelled
+from monitor.store.references import load_reference, save_reference
 from monitor.windows import every_seconds, looked_at, newest_due
 
 log = logging.getLogger(__name__)

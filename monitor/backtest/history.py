@@ -22,7 +22,7 @@ from monitor.source._open import open_events
 from monitor.source._reference import read_reference, reference_key
 from monitor.source.ingest import IngestSource
 from monitor.store import StoreError, events
-from monitor.store.profiles import load_reference
+from monitor.store.references import load_reference
 from monitor.windows import bucket_seconds
 
 log = logging.getLogger(__name__)

@@ -16,18 +16,9 @@ from monitor.records import Column, IntArray, Role, fingerprint
 from monitor.source import ReferenceFor
 from monitor.source._stored import batch_of, keys_of
 from monitor.store import Store, events, reading
+from monitor.store.cursors import COUNTED, begin_counting, counted_from, positions
 from monitor.store.encoding import Layout
-from monitor.store.profiles import (
-    COUNTED,
-    CursorMoved,
-    Move,
-    advance,
-    begin_counting,
-    counted_from,
-    positions,
-    rolled_up,
-    whole_of,
-)
+from monitor.store.profiles import CursorMoved, Move, advance, rolled_up, whole_of
 from monitor.store.reading import Fetched
 from monitor.store.versions import FED, newest_versions
 

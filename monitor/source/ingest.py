@@ -21,8 +21,9 @@ from monitor.source._profiled import PART_ROWS, VERSIONS, ProfileFeed, RowCounts
 from monitor.source._stored import array_of, batch_of, keys_of
 from monitor.source._values import objects, outcomes
 from monitor.store import ReadStore, Store, events, reading
+from monitor.store.cursors import cursor
 from monitor.store.layout import PREDICTION, PROBABILITY, Of, layout_of
-from monitor.store.profiles import cursor, read_buckets, read_parts
+from monitor.store.profiles import read_buckets, read_parts
 from monitor.store.versions import count_versions, newest_versions
 
 ROLES = frozenset({"predictions", "labels"})

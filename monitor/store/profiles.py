@@ -1,4 +1,4 @@
-"""Profiles and references as the store keeps them: sparse, one row per model version and stretch of event time.
+"""Profiles as the store keeps them: sparse, one row per model version and stretch of event time.
 
 Stretches are buckets, and the hours and days they add up to; a window is the sum of the longest ones it is made of, so that a
 month of minutes is thirty days. All are written in one transaction: a late row is in its bucket, its hour and its day at once.
@@ -7,23 +7,21 @@ month of minutes is thirty days. All are written in one transaction: a late row 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
-from monitor.profile import Bins, Profile, Reference
+from monitor.profile import Bins, Profile
+from monitor.store.cursors import COUNTED, series_is
 from monitor.store.dialect import insert_new
 from monitor.store.encoding import Layout, Sum
 from monitor.store.layout import layout_of
-from monitor.store.packing import decode_reference, decode_stretches, encode_reference, encode_stretches
-from monitor.store.schema import cursors, models, profiles, references
+from monitor.store.schema import cursors, profiles
 
 ROLLED_UP = (86400, 3600)
 DAY = ROLLED_UP[0]
 Fresh = Mapping[int, Mapping[int, bytes]]  # by length in seconds and by start, profiles as bytes
-COUNTED = "counted"  # no series of profiles: its cursor says up to which event a version's rows are counted by bin
 
 
 class CursorMoved(Exception):
@@ -37,54 +35,6 @@ def lengths(bucket_seconds: int) -> list[int]:
     ([86400, 3600, 60], [86400, 5400], [86400])
     """
     return [*(whole for whole in ROLLED_UP if whole > bucket_seconds and whole % bucket_seconds == 0), bucket_seconds]
-
-
-def cursor(connection: Connection, number: int, version: str, series: str) -> int:
-    """The sequence number up to which the events of a version are in a series of profiles; 0 before the first.
-
-    Also of one that was left for another: what it holds ends there.
-    """
-    query = select(cursors.c.seq).where(*_of(cursors, number, version, series))
-    return int(connection.execute(query).scalar() or 0)
-
-
-def last_given(connection: Connection, app: str, name: str) -> int:
-    """The number given to a model's last event: another one where anything has come in; 0 where nothing ever has."""
-    query = select(models.c.last_seq).where(models.c.app == app, models.c.name == name)
-    return int(connection.execute(query).scalar() or 0)
-
-
-def positions(connection: Connection, number: int, versions: Iterable[str]) -> dict[tuple[str, str], int]:
-    """Every cursor of these versions, by version and series."""
-    query = select(cursors).where(cursors.c.model_id == number, cursors.c.version.in_(list(versions)))
-    return {(row.version, row.series): row.seq for row in connection.execute(query)}
-
-
-def counted_from(held: Mapping[tuple[str, str], int], version: str) -> int:
-    """Up to which event a version's rows are counted, by the cursors there are.
-
-    Where that was never said, what is in a profile was there before anybody counted.
-    """
-    said = held.get((version, COUNTED))
-    return max((seq for (of, _), seq in held.items() if of == version), default=0) if said is None else said
-
-
-def begin_counting(connection: Connection, number: int, versions: Iterable[str]) -> None:
-    """Say where the counting of these versions begins, where that was not said yet."""
-    held = positions(connection, number, versions)
-    for version in versions:
-        if (version, COUNTED) not in held:
-            seq = counted_from(held, version)
-            connection.execute(insert(cursors).values(model_id=number, version=version, series=COUNTED, seq=seq))
-
-
-def end_counting(connection: Connection, number: int) -> None:
-    """Forget up to which event rows are counted: should they be counted again, that begins with those to come."""
-    connection.execute(delete(cursors).where(cursors.c.model_id == number, cursors.c.series == COUNTED))
-
-
-def _of(table: Any, number: int, version: str, series: str) -> tuple[Any, ...]:
-    return table.c.model_id == number, table.c.version == version, table.c.series == series
 
 
 def rolled_up(found: Iterable[tuple[int, Profile]], layout: Layout, seconds: int) -> dict[int, dict[int, bytes]]:
@@ -168,7 +118,7 @@ def advance(connection: Connection, number: int, moves: Iterable[Move], *, now: 
     """
     places = []
     for move in moves:
-        query = select(cursors.c.seq, cursors.c.fed).where(*_of(cursors, number, move.version, move.series))
+        query = select(cursors.c.seq, cursors.c.fed).where(*series_is(cursors, number, move.version, move.series))
         place = connection.execute(query).first()
         if (0 if place is None else place.seq) != move.before:
             raise CursorMoved
@@ -192,7 +142,7 @@ def _moved(connection: Connection, number: int, move: Move, *, fed: bool | None)
         row = {"model_id": number, "version": move.version, "series": move.series, "seq": reached or move.after}
         connection.execute(insert(cursors).values(**row))
         return reached == 0
-    here = update(cursors).where(*_of(cursors, number, move.version, move.series))
+    here = update(cursors).where(*series_is(cursors, number, move.version, move.series))
     connection.execute(here.values(seq=move.after, fed=True))
     return True
 
@@ -203,7 +153,7 @@ def _reached(connection: Connection, number: int, version: str, series: str) -> 
     Series that were left once lost their cursor. One whose rows are still there is rebuilt from them; else what it holds is all
     there is of some, and about where it ends is known by when it was last added to.
     """
-    mine = _of(profiles, number, version, series)
+    mine = series_is(profiles, number, version, series)
     updated, longest = connection.execute(
         select(func.max(profiles.c.updated), func.max(profiles.c.seconds)).where(*mine)
     ).one()
@@ -224,7 +174,7 @@ def _add(
 ) -> None:
     """Add profiles to what is kept of stretches of one length, by their starts."""
     number, version, series, length = key
-    of = (*_of(profiles, number, version, series), profiles.c.seconds == length)
+    of = (*series_is(profiles, number, version, series), profiles.c.seconds == length)
     query = select(profiles.c.bucket, profiles.c.body).where(*of, profiles.c.bucket.in_(fresh))
     kept = {row.bucket: row.body for row in connection.execute(query)}
     rows = []
@@ -307,7 +257,7 @@ def _bodies(
     if start >= end:
         return []
     query = select(profiles.c.bucket, profiles.c.body).where(
-        *_of(profiles, number, version, series),
+        *series_is(profiles, number, version, series),
         profiles.c.seconds == length,
         profiles.c.bucket >= start,
         profiles.c.bucket < end,
@@ -327,7 +277,7 @@ def expire_profiles(connection: Connection, *, updated_before: float, limit: int
         if gone >= limit:
             break
         of_day = (profiles.c.bucket >= row.bucket, profiles.c.bucket < row.bucket + DAY)
-        where = and_(*_of(profiles, row.model_id, row.version, row.series), *of_day)
+        where = and_(*series_is(profiles, row.model_id, row.version, row.series), *of_day)
         gone += connection.execute(delete(profiles).where(where)).rowcount
     if gone:
         # Of a series that was left and of which nothing is kept there is nothing to go on from, either.
@@ -336,33 +286,3 @@ def expire_profiles(connection: Connection, *, updated_before: float, limit: int
         )
         connection.execute(delete(cursors).where(~cursors.c.fed, ~held.exists()))
     return gone
-
-
-def save_reference(connection: Connection, number: int, reference: Reference, now: float) -> None:
-    """Keep a reference, so that its bins stay what they are."""
-    here = (references.c.model_id == number, references.c.fingerprint == reference.fingerprint)
-    if connection.execute(select(references.c.created).where(*here)).first() is None:
-        connection.execute(
-            insert(references).values(
-                model_id=number,
-                fingerprint=reference.fingerprint,
-                created=now,
-                body=encode_reference(reference),
-                stretches=None if reference.stretches is None else encode_stretches(reference.stretches),
-            )
-        )
-
-
-def load_reference(
-    connection: Connection, number: int, fingerprint: str, *, stretches: bool = False
-) -> Reference | None:
-    """A reference kept before, None where there is none; its stretches only where they are asked for, as they are large."""
-    here = (references.c.model_id == number, references.c.fingerprint == fingerprint)
-    body = connection.execute(select(references.c.body).where(*here)).scalar()
-    if body is None:
-        return None
-    reference = decode_reference(body)
-    if stretches:
-        cut = connection.execute(select(references.c.stretches).where(*here)).scalar()
-        return replace(reference, stretches=None if cut is None else decode_stretches(cut))
-    return reference

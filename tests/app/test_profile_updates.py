@@ -170,7 +170,7 @@ def test_a_reference_that_cannot_be_read_is_tried_once_between_two_looks(watch: 
 
 
 def test_a_reference_that_the_store_keeps_is_known_from_the_start(watch: Watch) -> None:
-    from monitor.store.profiles import save_reference
+    from monitor.store.references import save_reference
 
     watch.push("a")
     known = watch.read("v1")

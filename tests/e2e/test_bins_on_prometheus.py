@@ -24,7 +24,7 @@ from monitor.records import EventBatch, Window
 from monitor.source._values import column
 from monitor.source.ingest import IngestSource
 from monitor.stats.psi import psi
-from monitor.store import ReadStore, open_for_reading, profiles, schema
+from monitor.store import ReadStore, open_for_reading, references, schema
 from tests.e2e.daemon import Daemon, daemon, demand, eventually, free_port, program, write_config, write_reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -107,7 +107,7 @@ class Fleet:
             store.read() as connection,
         ):
             (kept,) = connection.execute(schema.references.select()).all()
-            found = profiles.load_reference(connection, kept.model_id, kept.fingerprint)
+            found = references.load_reference(connection, kept.model_id, kept.fingerprint)
         assert found is not None
         return found
 

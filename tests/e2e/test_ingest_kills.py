@@ -23,7 +23,7 @@ from monitor.records import EventBatch, Window, instant
 from monitor.source._values import column
 from monitor.source.ingest import IngestSource
 from monitor.store import events, open_for_reading
-from monitor.store.profiles import load_reference
+from monitor.store.references import load_reference
 from monitor.store.schema import references
 from monitor.windows import bucket_seconds
 from tests.e2e.daemon import Daemon, command, daemon, demand, eventually, export, write_config, write_reference

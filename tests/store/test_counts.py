@@ -19,16 +19,8 @@ from monitor.metrics import Metrics
 from monitor.profile import CategoricalBins, NumericBins, Reference
 from monitor.source.ingest import IngestSource
 from monitor.store import Store, events, expiry, schema
-from monitor.store.profiles import (
-    COUNTED,
-    CursorMoved,
-    Move,
-    advance,
-    begin_counting,
-    counted_from,
-    end_counting,
-    positions,
-)
+from monitor.store.cursors import COUNTED, begin_counting, counted_from, end_counting, positions
+from monitor.store.profiles import CursorMoved, Move, advance
 from tests.store.rows import NOW, event, opened, reference
 
 HOUR = 3600.0

@@ -22,7 +22,8 @@ from monitor.source._values import column
 from monitor.source.ingest import IngestSource, series_of
 from monitor.store import Store, events, expiry, ids, profiles, reading, schema
 from monitor.store.encoding import Layout, Sum, decode_profile, encode_profile
-from monitor.store.profiles import CursorMoved, load_reference, rolled_up, save_reference
+from monitor.store.profiles import CursorMoved, rolled_up
+from monitor.store.references import load_reference, save_reference
 from monitor.store.versions import newest_versions
 from tests.store.rows import NOW, event, opened, reference
 

@@ -21,17 +21,8 @@ from monitor.source.ingest import IngestSource
 from monitor.store import Store, events, expiry, schema
 from monitor.store.encoding import Layout, decode_profile, encode_profile
 from monitor.store.packing import pack, unpack
-from monitor.store.profiles import (
-    Move,
-    advance,
-    expire_profiles,
-    lengths,
-    load_reference,
-    read_buckets,
-    read_parts,
-    rolled_up,
-    save_reference,
-)
+from monitor.store.profiles import Move, advance, expire_profiles, lengths, read_buckets, read_parts, rolled_up
+from monitor.store.references import load_reference, save_reference
 from tests.profile.columns import objects
 from tests.store.rows import event, opened
 from tests.store.test_profiles import assert_same
